@@ -1,0 +1,58 @@
+# The entry points, the same for people and CI. `make help` lists them.
+
+MODE ?= autonomous
+DRAFT ?= 01
+IDP ?= dev
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup chromium demo test test-long lint unit single system lock bench clean
+# Suites share ports and two cores; the cheap ones come first.
+.NOTPARALLEL:
+
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## .venv/ with everything, from hashed requirements
+	@scripts/setup.sh
+
+chromium: ## the system's Chromium, for the browser tests
+	@scripts/chromium.sh
+
+demo: setup ## start the whole system: make demo MODE=user-consent
+	@$(BIN)/aauth demo --mode $(MODE) --draft $(DRAFT) --idp $(IDP)
+
+test: lint unit single system ## everything: lint, unit tests, then the real processes
+
+test-long: setup ## the unit tests again, with many more generated examples
+	@echo "test-long: property tests with the long profile"
+	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q -m "not system and not wire and not browser"
+
+lint: setup ## ruff (rules and format) and mypy
+	@echo "lint: ruff"
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@echo "lint: mypy"
+	@$(BIN)/mypy --no-error-summary src tests
+
+unit: setup ## tests that need nothing but this process
+	@echo "unit: tests in process"
+	@$(BIN)/python -m pytest -q -m "not system and not wire and not browser"
+
+single: setup chromium ## tests of one real thing: a page in a browser
+	@echo "single: the pages in a browser"
+	@$(BIN)/python -m pytest -q -m "browser and not system"
+
+system: setup chromium ## tests against the running system, one fresh system a mode
+	@echo "system: tests against real processes, mode by mode"
+	@scripts/run-tests.sh all
+
+lock: ## write requirements/*.txt anew from pyproject.toml
+	@scripts/lock.sh
+
+bench: setup ## measure signing and verifying beside the raw operation
+	@$(BIN)/python -m bench
+
+clean: ## remove what these targets made (not the demo's state)
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,294 @@
+"""``Agent``: one agent of a process, with its identity, its tokens and ready-made HTTP clients.
+
+It is where the pieces of this package meet; protocol decisions are in the modules it uses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import anyio
+import httpx2
+
+from aauthkit.agent.auth import AAuth
+from aauthkit.agent.credentials import Credentials
+from aauthkit.agent.drivers import AsyncDriver
+from aauthkit.agent.identity import EnrolledIdentity, PublishedIdentity, note_enrolment, stable_key_in
+from aauthkit.agent.interaction import Interaction
+from aauthkit.agent.loopback import LoopbackTransport, SyncLoopbackTransport, httpx_transport
+from aauthkit.agent.steps import Steps
+from aauthkit.agent.store import TokenStore
+from aauthkit.agent.turns import Turns
+from aauthkit.clock import Clock, SystemClock
+from aauthkit.discovery import Discovery
+from aauthkit.drafts import DRAFT_11, Draft
+from aauthkit.errors import (
+    AAuthError,
+    CannotSign,
+    RateLimited,
+    Unavailable,
+    UntrustedIssuer,
+)
+from aauthkit.fetching import HTTPFetcher, SyncHTTPFetcher
+from aauthkit.flow import AsyncFetcher
+from aauthkit.keys import PrivateKey
+
+T = TypeVar("T")
+
+# An answer may take as long as an agent thinks; the person's time is not in it, that is polled for.
+DEFAULT_TIMEOUT = httpx2.Timeout(120.0, connect=5.0)
+_RETRY_FIRST = timedelta(seconds=0.5)
+_RETRY_LONGEST = timedelta(seconds=10)
+# Settings of a client that httpx gives to the transport it makes; ours is made here, so they are handed over.
+_OF_TRANSPORT = frozenset({"verify", "cert", "http1", "http2", "limits", "proxy"})
+# The agent's own calls are rare and far between; without kept connections they work on any event loop.
+_UNKEPT = httpx2.Limits(max_keepalive_connections=0)
+
+
+class Agent:
+    """An agent that signs as ``identity``. Use ``Agent.start`` or ``Agent.open`` for one enrolled with a provider,
+    ``Agent.published`` for one that publishes its own keys.
+
+    It may be used on several event loops one after another; each client belongs to the loop it is used on. Blocking
+    clients may be used from several threads. ``transport`` is what the agent's own calls and its clients go through,
+    ``fetcher`` what reads documents.
+    """
+
+    def __init__(
+        self,
+        identity: EnrolledIdentity | PublishedIdentity,
+        *,
+        draft: Draft,
+        discovery: Discovery,
+        clock: Clock,
+        fetcher: AsyncFetcher | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.identity = identity
+        self.drafts = (draft,)
+        self.discovery = discovery
+        self.clock = clock
+        self.store = TokenStore(clock)
+        self.fetcher: AsyncFetcher = fetcher or HTTPFetcher(development=discovery.development)
+        self.sync_fetcher = SyncHTTPFetcher(development=discovery.development)
+        self.problem: str | None = None if isinstance(identity, PublishedIdentity) else "not enrolled yet"
+        self.turns = Turns(anyio.Event)
+        self.sync_turns = Turns(threading.Event)
+        self._transport = transport
+        self._enrolling: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(
+        cls,
+        *,
+        provider: str,
+        name: str,
+        state: Path,
+        ticket: str | None = None,
+        draft: Draft = DRAFT_11,
+        development: bool = False,
+    ) -> Agent:
+        """Enrol (or come back with the same stable key) and return when the agent can sign.
+
+        Raises ``Denied``, ``Expired`` or ``AgentRevoked`` when the provider will not have it. A provider that does
+        not answer yet is tried again.
+        """
+        agent = cls.open(provider=provider, name=name, state=state, ticket=ticket, draft=draft, development=development)
+        try:
+            await agent.wait_ready()
+        except BaseException:
+            await agent.aclose()
+            raise
+        return agent
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        provider: str,
+        name: str,
+        state: Path,
+        ticket: str | None = None,
+        draft: Draft = DRAFT_11,
+        development: bool = False,
+    ) -> Agent:
+        """Like ``start`` but returns at once; the enrolment goes on behind, ``ready`` and ``problem`` tell how far."""
+        clock = SystemClock()
+        discovery = Discovery(development=development, clock=clock)
+        identity = EnrolledIdentity(
+            provider=provider,
+            name=name,
+            stable_key=stable_key_in(state),
+            draft=draft,
+            discovery=discovery,
+            clock=clock,
+            ticket=ticket,
+        )
+        agent = cls(identity, draft=draft, discovery=discovery, clock=clock)
+        agent.enrol_behind(identity, state)
+        return agent
+
+    @classmethod
+    def published(cls, *, identifier: str, key: PrivateKey, draft: Draft, development: bool = False) -> Agent:
+        """An agent known by a URL where its metadata and JWKS are (scheme ``jwks_uri``)."""
+        clock = SystemClock()
+        identity = PublishedIdentity(identifier=identifier, key=key, draft=draft)
+        return cls(identity, draft=draft, discovery=Discovery(development=development, clock=clock), clock=clock)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the agent can sign now."""
+        return self.identity.current is not None
+
+    @property
+    def agent_id(self) -> str | None:
+        """The agent's identifier, once known."""
+        return self.identity.current.agent if self.identity.current is not None else None
+
+    def enrol_behind(self, identity: EnrolledIdentity, state: Path) -> None:
+        """Begin the enrolment as a task of the running loop."""
+        self._enrolling = asyncio.create_task(self._enrol_with_patience(identity, state))
+        # Whoever waits gets the failure; ``problem`` tells everybody else, so it is not lost when nobody waits.
+        self._enrolling.add_done_callback(lambda task: None if task.cancelled() else task.exception() and None)
+
+    async def wait_ready(self) -> None:
+        """Wait until the agent can sign; raises what made the enrolment end otherwise."""
+        if self._enrolling is not None:
+            await asyncio.shield(self._enrolling)
+        if not self.ready:
+            raise CannotSign("The agent is not enrolled.")
+
+    def auth(self, **options: Any) -> AAuth:
+        """An ``auth=`` for any httpx or httpx2 client; options are those of ``AAuth``."""
+        return AAuth(self, **options)
+
+    def http_client(self, *, auth: AAuth | None = None, **settings: Any) -> httpx2.AsyncClient:
+        """An ``httpx2.AsyncClient`` that signs; it also finds ``*.localhost``."""
+        return httpx2.AsyncClient(
+            **{
+                "auth": auth or self.auth(),
+                "transport": self._transport or LoopbackTransport(**_of_transport(settings)),
+                "timeout": DEFAULT_TIMEOUT,
+                "trust_env": False,
+                **settings,
+            }
+        )
+
+    def sync_http_client(self, *, auth: AAuth | None = None, **settings: Any) -> httpx2.Client:
+        """The blocking client; the agent must be enrolled already."""
+        return httpx2.Client(
+            **{
+                "auth": auth or self.auth(),
+                "transport": SyncLoopbackTransport(**_of_transport(settings)),
+                "timeout": DEFAULT_TIMEOUT,
+                "trust_env": False,
+                **settings,
+            }
+        )
+
+    def http_client_a2a(self, *, auth: AAuth | None = None, **settings: Any) -> Any:
+        """An ``httpx.AsyncClient`` (0.28), for libraries that take that one."""
+        import httpx
+
+        return httpx.AsyncClient(
+            **{
+                "auth": auth or self.auth(),
+                "transport": httpx_transport(**_of_transport(settings)),
+                "timeout": httpx.Timeout(120.0, connect=5.0),
+                "trust_env": False,
+                **settings,
+            }
+        )
+
+    def check_person_server(self, audience: str, credentials: Credentials, upstream_issuer: str | None) -> None:
+        """Whether a resource token may be taken to ``audience``: our person server, or the upstream token's issuer.
+
+        A challenge must not send the agent, and what it carries, to a server of the resource's choosing.
+        """
+        if audience != (upstream_issuer or credentials.ps):
+            raise UntrustedIssuer(f"The resource wants {audience} to decide, which is not this agent's person server.")
+
+    @cached_property
+    def transport(self) -> httpx2.AsyncBaseTransport:
+        """What the agent's own calls go through."""
+        return self._transport or LoopbackTransport(limits=_UNKEPT)
+
+    @cached_property
+    def sync_transport(self) -> httpx2.BaseTransport:
+        """The same for blocking clients."""
+        return SyncLoopbackTransport(limits=_UNKEPT)
+
+    async def aclose(self) -> None:
+        """Stop what runs behind; tokens in memory are gone."""
+        if self._enrolling is not None and not self._enrolling.done():
+            self._enrolling.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._enrolling
+        if isinstance(self.fetcher, HTTPFetcher):
+            await self.fetcher.aclose()
+
+    async def __aenter__(self) -> Agent:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def _enrol_with_patience(self, identity: EnrolledIdentity, state: Path) -> None:
+        wait = _RETRY_FIRST
+        while True:
+            try:
+                credentials = await self._run(identity.enrol())
+            except (Unavailable, RateLimited) as error:
+                # A provider that is not up yet, or is asked by too many at once.
+                self.problem = error.detail
+                self.discovery.forget_failures()
+                asked = error.retry_after if isinstance(error, RateLimited) else 0
+                await asyncio.sleep(max(wait.total_seconds(), asked))
+                wait = min(2 * wait, _RETRY_LONGEST)
+            except AAuthError as error:
+                self.problem = error.detail
+                raise
+            else:
+                self.problem = None
+                # The note is for tools; an agent whose disk is full can sign all the same.
+                with contextlib.suppress(OSError):
+                    note_enrolment(state, credentials, identity.provider)
+                return
+
+    async def _run(self, steps: Steps[T]) -> T:
+        """Drive identity flows outside a request of the application."""
+        driver = AsyncDriver(self, _ignore)
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    answer = await driver.obey(step)
+                except Exception as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        finally:
+            steps.close()
+            driver.close()
+
+
+async def _ignore(_event: Interaction | str) -> None:
+    """Enrolment asks nobody through the agent: the person approves in the person server's page."""
+
+
+def _of_transport(settings: dict[str, Any]) -> dict[str, Any]:
+    """Take out of ``settings`` what belongs to the transport; with one of the caller's own there is nothing to take."""
+    if "transport" in settings:
+        return {}
+    return {name: settings.pop(name) for name in _OF_TRANSPORT & settings.keys()}

@@ -1,0 +1,53 @@
+"""When a person must act: what the application is told, and ready-made ways of sending a person there.
+
+The agent never decides and never fetches the page; it only passes the address on (AAuth-01 "User Interaction").
+"""
+
+from __future__ import annotations
+
+import sys
+import webbrowser
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TextIO, TypeAlias
+from urllib.parse import quote
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interaction:
+    """A person must open ``user_url``; ``code`` is shown so that they can compare it."""
+
+    url: str
+    code: str
+    pending_url: str
+
+    @property
+    def user_url(self) -> str:
+        """Where to send the person, without a callback."""
+        return f"{self.url}?code={quote(self.code, safe='')}"
+
+    def user_url_with_callback(self, callback: str) -> str:
+        """The same, coming back to ``callback`` afterwards; it has no security role."""
+        return f"{self.user_url}&callback={quote(callback, safe='')}"
+
+
+OnInteraction: TypeAlias = Callable[[Interaction], Awaitable[None] | None]
+OnStatus: TypeAlias = Callable[[str], Awaitable[None] | None]
+
+
+def open_browser(interaction: Interaction) -> None:
+    """Open the page in this machine's browser."""
+    webbrowser.open(interaction.user_url)
+
+
+def print_address(interaction: Interaction, *, to: TextIO | None = None) -> None:
+    """Write the address and the code to a terminal (standard error unless told otherwise)."""
+    print(
+        f"A person is asked. Open {interaction.user_url}\nand compare the code: {interaction.code}",
+        file=to or sys.stderr,
+        flush=True,
+    )
+
+
+def tell_nobody(interaction: Interaction) -> None:
+    """Only wait: the person is reached some other way."""

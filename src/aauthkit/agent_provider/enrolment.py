@@ -1,0 +1,210 @@
+"""Letting agents in and renewing their tokens: what `/register`, its poll and `/refresh` decide.
+
+Possession of the stable key is proved by the request itself (`jkt-jwt`): the delegation is signed by it, the request
+by the ephemeral key it names. Knowing somebody's public key opens nothing (DESIGN §4 rule 10). No HTTP here.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from aauthkit.agent_provider.settings import ProviderSettings
+from aauthkit.agent_provider.storage import Agent, AgentStore, Registration, RegistrationStatus, TicketRefused
+from aauthkit.clock import Clock
+from aauthkit.drafts import DRAFT_01, DRAFT_11, DRAFTS, Draft
+from aauthkit.errors import (
+    AgentRevoked,
+    Denied,
+    InvalidKey,
+    InvalidRequest,
+    NotFound,
+    PeerError,
+    PolicyDenied,
+    SignatureError,
+)
+from aauthkit.identifiers import AgentIdentifier
+from aauthkit.keys import PrivateKey, PublicKey
+from aauthkit.sigkey.jkt_jwt import Delegation
+from aauthkit.tokens.agent import build_agent_token
+from aauthkit.verify import VerifiedRequest
+
+
+class RegistrationExpired(PeerError):
+    """Nobody approved in time. The enrolment is gone, so 410 (CONTRACT §6), unlike a token request's 408."""
+
+    code = "expired"
+    status = 410
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnrolmentRequest:
+    """The body of `POST /register`, already parsed."""
+
+    stable_key: PublicKey
+    name: str
+    ticket: str | None
+    draft: Draft | None
+    """The draft asked for; without it the key decides."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enrolled:
+    """The agent is in; here is its token."""
+
+    agent_token: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """A person has to approve. `handle` is for the agent only; None when it knows it already."""
+
+    registration: Registration
+    handle: str | None = None
+
+
+class AgentProvider:
+    """The provider's decisions. Its public methods about persons are what a person server needs of it."""
+
+    def __init__(
+        self, settings: ProviderSettings, store: AgentStore, keys: Mapping[str, PrivateKey], clock: Clock
+    ) -> None:
+        self.settings = settings
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+
+    @property
+    def issuer(self) -> str:
+        return self.settings.issuer
+
+    # For agents
+
+    async def enrol(self, verified: VerifiedRequest, request: EnrolmentRequest) -> Enrolled | Waiting:
+        delegation = delegation_of(verified)
+        if request.stable_key.thumbprint != delegation.stable_key.thumbprint:
+            raise InvalidKey("stable_pub is not the key that signed the delegation; send your own.")
+        draft = request.draft or delegation.draft
+        known = await self._store.agent_by_key(delegation.stable_key.thumbprint)
+        if known is not None:
+            # The name stays the one a person let in: what they are shown later is not the agent's to change.
+            return self._enrolled(known, delegation, draft)
+        if request.ticket is not None:
+            return self._enrolled(await self._with_ticket(request, request.ticket), delegation, draft)
+        return await self._ask(delegation.stable_key.thumbprint, request.name, draft)
+
+    async def poll(self, verified: VerifiedRequest, handle: str) -> Enrolled | Waiting:
+        delegation = delegation_of(verified)
+        registration = await self._store.registration_by_handle(handle)
+        if registration is None or registration.stable_jkt != delegation.stable_key.thumbprint:
+            raise NotFound("There is no such enrolment for this key.")
+        # The key may have been let in by a ticket or another enrolment meanwhile; then nobody needs to wait.
+        known = await self._store.agent_by_key(registration.stable_jkt)
+        if known is not None:
+            return self._enrolled(known, delegation, DRAFTS[registration.draft])
+        match registration.status:
+            case RegistrationStatus.DENIED:
+                raise Denied("The person declined this agent.")
+            case RegistrationStatus.EXPIRED:
+                raise RegistrationExpired("Nobody approved this agent in time; register again.")
+            case _:
+                return Waiting(registration=registration)
+
+    async def refresh(self, verified: VerifiedRequest, draft: Draft | None) -> Enrolled:
+        delegation = delegation_of(verified)
+        known = await self._store.agent_by_key(delegation.stable_key.thumbprint)
+        if known is None:
+            raise PolicyDenied("This key is not enrolled; register it first.")
+        return self._enrolled(known, delegation, draft or delegation.draft)
+
+    # For the person server
+
+    async def agent(self, agent_id: str) -> Agent | None:
+        return await self._store.agent(agent_id)
+
+    async def agents_of(self, person_id: str) -> list[Agent]:
+        return await self._store.agents_of(person_id)
+
+    async def revoke(self, agent_id: str, person_id: str) -> bool:
+        return await self._store.revoke(agent_id, person_id)
+
+    async def waiting_enrolments(self) -> list[Registration]:
+        return await self._store.waiting_registrations()
+
+    async def approve_enrolment(self, enrolment_id: str, person_id: str) -> bool:
+        return await self._store.approve_registration(enrolment_id, person_id, self._new_agent_id()) is not None
+
+    async def deny_enrolment(self, enrolment_id: str, person_id: str) -> bool:
+        return await self._store.deny_registration(enrolment_id, person_id)
+
+    # For the operator
+
+    async def ticket_for(
+        self,
+        person_id: str,
+        *,
+        lifetime: timedelta,
+        resources: Iterable[str] = (),
+        callback_origins: Iterable[str] = (),
+    ) -> str:
+        return await self._store.make_ticket(
+            person_id, lifetime=lifetime, resources=resources, callback_origins=callback_origins
+        )
+
+    # Steps
+
+    async def _with_ticket(self, request: EnrolmentRequest, ticket: str) -> Agent:
+        try:
+            return await self._store.enrol_with_ticket(
+                ticket,
+                stable_jkt=request.stable_key.thumbprint,
+                name=request.name,
+                agent_id=self._new_agent_id(),
+            )
+        except TicketRefused:
+            raise InvalidRequest("The ticket is unknown, used or expired; ask for a new one.") from None
+
+    async def _ask(self, stable_jkt: str, name: str, draft: Draft) -> Waiting:
+        handle, registration = await self._store.open_registration(
+            stable_jkt=stable_jkt, name=name, draft=draft.name, lifetime=self.settings.registration_lifetime
+        )
+        return Waiting(registration=registration, handle=handle)
+
+    def _enrolled(self, agent: Agent, delegation: Delegation, draft: Draft) -> Enrolled:
+        if agent.revoked:
+            raise AgentRevoked("This agent was revoked by its person.")
+        key = self._keys.get(draft.name)
+        if key is None:
+            raise InvalidRequest(f"Agent tokens of draft {draft.name} are not issued here.")
+        token = build_agent_token(
+            key,
+            draft,
+            issuer=self.settings.issuer,
+            agent=AgentIdentifier.parse(agent.agent_id),
+            confirm=delegation.ephemeral_key,
+            ps=self.settings.person_server,
+            now=self._clock.now(),
+        )
+        return Enrolled(agent_token=token)
+
+    def _new_agent_id(self) -> str:
+        return str(AgentIdentifier(str(uuid.uuid4()), self.settings.agent_domain))
+
+
+def delegation_of(verified: VerifiedRequest) -> Delegation:
+    """The proof of the stable key; every endpoint here admits the scheme `jkt-jwt` only."""
+    if verified.delegation is None:
+        raise InvalidKey("Sign with jkt-jwt here: a delegation from the stable key.")
+    return verified.delegation
+
+
+def stable_key_of(jwk: object) -> PublicKey:
+    """`stable_pub`, read under the rules of either draft."""
+    for draft in (DRAFT_11, DRAFT_01):
+        try:
+            return PublicKey.from_jwk(jwk, draft)
+        except SignatureError as error:
+            failure = error
+    raise InvalidRequest(f"stable_pub cannot be read: {failure.detail}")

@@ -1,0 +1,45 @@
+"""The agent provider's settings, checked when they are made. Each default is argued here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from aauthkit.errors import ConfigurationError, InvalidRequest
+from aauthkit.identifiers import AgentIdentifier, server_identifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderSettings:
+    """Who the provider is and how long it waits."""
+
+    issuer: str
+    agent_domain: str
+    """The domain of the agent identifiers it issues; declared in its metadata."""
+    person_server: str
+    """The `ps` of its agent tokens."""
+    development: bool
+    client_name: str = "aauthkit agent provider"
+    registration_lifetime: timedelta = timedelta(minutes=30)
+    """A person needs at least ten minutes; three times that, since nobody tells them on their telephone."""
+    enrolments_a_minute: int = 60
+    """For one address: far above any honest start, and what keeps the waiting list readable."""
+
+    def __post_init__(self) -> None:
+        try:
+            server_identifier(self.issuer, development=self.development)
+            server_identifier(self.person_server, development=self.development)
+            AgentIdentifier.parse(f"aauth:a@{self.agent_domain}")
+        except InvalidRequest as error:
+            raise ConfigurationError(f"The agent provider cannot start: {error.detail}") from error
+
+    def metadata(self) -> dict[str, object]:
+        """`/.well-known/aauth-agent.json` (draft 01, Agent Provider Metadata)."""
+        return {
+            "issuer": self.issuer,
+            "jwks_uri": f"{self.issuer}/.well-known/jwks.json",
+            "client_name": self.client_name,
+            "registration_endpoint": f"{self.issuer}/register",
+            "refresh_endpoint": f"{self.issuer}/refresh",
+            "agent_domain": self.agent_domain,
+        }

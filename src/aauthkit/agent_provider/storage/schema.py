@@ -1,0 +1,65 @@
+"""The tables of the agent provider, as the code of today sees them. Migrations make them; nothing here does."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Double, ForeignKey, MetaData, Table, Text
+
+metadata = MetaData()
+
+# One row a stable key that was let in. `person_id` is the owner's opaque name: the provider knows no people.
+agents = Table(
+    "ap_agents",
+    metadata,
+    Column("agent_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("stable_jkt", Text, nullable=False, unique=True),
+    Column("person_id", Text, nullable=False, index=True),
+    Column("created_at", Double, nullable=False),
+    Column("revoked_at", Double),
+)
+
+# The resources an agent is known to be. Written from a ticket only: an agent cannot claim one for itself.
+agent_resources = Table(
+    "ap_agent_resources",
+    metadata,
+    Column("agent_id", Text, ForeignKey("ap_agents.agent_id"), primary_key=True),
+    Column("resource", Text, primary_key=True),
+)
+
+# Where a browser may be sent back to after this agent's request was decided. Written from a ticket only.
+agent_callbacks = Table(
+    "ap_agent_callbacks",
+    metadata,
+    Column("agent_id", Text, ForeignKey("ap_agents.agent_id"), primary_key=True),
+    Column("origin", Text, primary_key=True),
+)
+
+# Enrolments that wait for a person, or have been decided: pending | approved | denied | expired.
+registrations = Table(
+    "ap_registrations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("handle_hash", Text, nullable=False, unique=True),
+    Column("agent_name", Text, nullable=False),
+    Column("stable_jkt", Text, nullable=False, index=True),
+    Column("draft", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("decided_at", Double),
+    Column("decided_by", Text),
+)
+
+# One-time permissions to enrol without asking. The ticket itself is never stored.
+tickets = Table(
+    "ap_tickets",
+    metadata,
+    Column("ticket_hash", Text, primary_key=True),
+    Column("person_id", Text, nullable=False),
+    Column("resources", Text, nullable=False),
+    Column("callbacks", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("used_at", Double),
+    Column("used_by", Text),
+)

@@ -1,0 +1,91 @@
+"""The agent provider's endpoints: metadata, `/register` and its poll, `/refresh`. Decisions are made in `enrolment`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from aauthkit.agent_provider.enrolment import AgentProvider, Enrolled, EnrolmentRequest, Waiting, stable_key_of
+from aauthkit.agent_provider.limits import AddressLimit
+from aauthkit.clock import Clock
+from aauthkit.drafts import DRAFTS, Draft
+from aauthkit.errors import InvalidRequest
+from aauthkit.serving import RequestVerifier, answer, json_object, text_member
+
+# A person takes longer than this to look up; more often only costs.
+_POLL_SECONDS = 2
+_LONGEST_NAME = 256
+_LONGEST_TICKET = 256
+
+
+def routes(provider: AgentProvider, verifier: RequestVerifier, clock: Clock) -> list[Route]:
+    """The endpoints. `verifier` admits the scheme `jkt-jwt` and nothing else."""
+    endpoints = _Endpoints(provider, verifier, AddressLimit(provider.settings.enrolments_a_minute, clock))
+    return [
+        Route("/.well-known/aauth-agent.json", endpoints.metadata, methods=["GET"]),
+        Route("/register", endpoints.register, methods=["POST"]),
+        Route("/register/pending/{handle}", endpoints.poll, methods=["GET"]),
+        Route("/refresh", endpoints.refresh, methods=["POST"]),
+    ]
+
+
+class _Endpoints:
+    def __init__(self, provider: AgentProvider, verifier: RequestVerifier, limit: AddressLimit) -> None:
+        self._provider = provider
+        self._verifier = verifier
+        self._limit = limit
+
+    async def metadata(self, _request: Request) -> Response:
+        return answer(200, self._provider.settings.metadata(), {"Cache-Control": "max-age=60"})
+
+    async def register(self, request: Request) -> Response:
+        self._limit.admit(request.client.host if request.client else "")
+        verified = await self._verifier.verify(request)
+        members = json_object(verified.message.body or b"")
+        return self._answer(await self._provider.enrol(verified, _enrolment_request(members)))
+
+    async def poll(self, request: Request) -> Response:
+        verified = await self._verifier.verify(request)
+        handle = request.path_params["handle"]
+        return self._answer(await self._provider.poll(verified, handle), handle=handle)
+
+    async def refresh(self, request: Request) -> Response:
+        verified = await self._verifier.verify(request)
+        members = json_object(verified.message.body or b"", empty_is={})
+        return self._answer(await self._provider.refresh(verified, _draft_of(members)))
+
+    def _answer(self, outcome: Enrolled | Waiting, *, handle: str | None = None) -> Response:
+        if isinstance(outcome, Enrolled):
+            return answer(200, {"agent_token": outcome.agent_token})
+        expires_at = datetime.fromtimestamp(outcome.registration.expires_at, UTC).isoformat()
+        location = f"{self._provider.issuer}/register/pending/{outcome.handle or handle}"
+        return answer(
+            202,
+            {"status": "pending", "expires_at": expires_at},
+            {"Location": location, "Retry-After": str(_POLL_SECONDS)},
+        )
+
+
+def _enrolment_request(members: Mapping[str, Any]) -> EnrolmentRequest:
+    name = text_member(members, "agent_name", longest=_LONGEST_NAME, required=True)
+    return EnrolmentRequest(
+        stable_key=stable_key_of(members.get("stable_pub")),
+        name=name or "",
+        ticket=text_member(members, "ticket", longest=_LONGEST_TICKET),
+        draft=_draft_of(members),
+    )
+
+
+def _draft_of(members: Mapping[str, Any]) -> Draft | None:
+    named = members.get("draft")
+    if named is None:
+        return None
+    draft = DRAFTS.get(named) if isinstance(named, str) else None
+    if draft is None:
+        raise InvalidRequest(f"The member draft is one of: {', '.join(DRAFTS)}.")
+    return draft

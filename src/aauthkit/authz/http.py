@@ -1,0 +1,204 @@
+"""The HTTP front: ext_authz over HTTP, the resources' documents and tokens, health and metrics; decides nothing.
+
+``/check`` is the fast path and is plain ASGI: the proxy sends the client's own method, headers and body to ``/check``
+followed by the client's own path and query. Headers that only claim what the request was (``X-Forwarded-Method`` and
+the like) are not believed: a client can send them too. The resource is chosen by host.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from aauthkit.authz.outcome import Call, Outcome, Result, first_traceparent, refused
+from aauthkit.authz.resources import ProtectedResource
+from aauthkit.errors import AAuthError, InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, render
+from aauthkit.httpsig.message import Message
+from aauthkit.resource.metadata import JWKS_PATH, METADATA_PATH, resource_jwks, resource_metadata
+
+CHECK_PATH = b"/check"
+RESOURCE_TOKEN_PATH = "/resource/token"
+
+# A resource-token request is one short member.
+_MAX_TOKEN_REQUEST_BYTES = 16 * 1024
+_PARTIAL_BODY = "x-envoy-auth-partial-body"
+# How Envoy's HTTP mode is told what to take off the request.
+_REMOVE = b"x-envoy-auth-headers-to-remove"
+
+
+class Service(Protocol):
+    """What the front needs of the service."""
+
+    async def decide(self, call: Call) -> Outcome: ...
+
+    async def resource_token(self, call: Call, scope: str) -> str: ...
+
+    def resource_at(self, authority: str) -> ProtectedResource | None: ...
+
+
+class HTTPFront:
+    """The ASGI application. ``metrics`` renders the text for Prometheus; ``body_limit`` is in bytes."""
+
+    def __init__(self, service: Service, *, metrics: Callable[[], tuple[str, bytes]], body_limit: int) -> None:
+        self._service = service
+        self._body_limit = body_limit
+        self._documents = _documents(service, metrics)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            target = _checked_target(scope)
+            if target is not None:
+                await self._check(target, scope, receive, send)
+                return
+        await self._documents(scope, receive, send)
+
+    async def _check(self, target: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            body = await _read(receive, self._body_limit)
+            outcome = await self._service.decide(_call(scope, target, body))
+        except PayloadTooLarge as error:
+            outcome = refused(error)
+        await _answer(send, outcome)
+
+
+def _checked_target(scope: Scope) -> bytes | None:
+    """The client's path behind ``/check``, ``None`` for everything else."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    if raw == CHECK_PATH:
+        return b"/"
+    return raw.removeprefix(CHECK_PATH) if raw.startswith(CHECK_PATH + b"/") else None
+
+
+def _call(scope: Scope, target: bytes, body: bytes) -> Call:
+    headers = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"])
+    query: bytes = scope["query_string"]
+    partial = any(name == _PARTIAL_BODY and value == "true" for name, value in headers)
+    message = Message(
+        method=scope["method"],
+        scheme=scope["scheme"],
+        authority=_one(headers, "host"),
+        path=target.decode("latin-1"),
+        query=query.decode("latin-1") if query else None,
+        headers=headers,
+        body=None if partial else body,
+    )
+    return Call(
+        message=message,
+        request_id=_one(headers, "x-request-id"),
+        traceparent=first_traceparent(message.field_lines("traceparent")),
+    )
+
+
+def _one(headers: tuple[tuple[str, str], ...], name: str) -> str:
+    """The value of a header that is there once; a repeated one says nothing."""
+    values = [value.strip() for key, value in headers if key == name]
+    return values[0] if len(values) == 1 else ""
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
+    body = bytearray()
+    more = True
+    while more:
+        event = await receive()
+        body += event.get("body", b"")
+        if len(body) > limit:
+            raise PayloadTooLarge(f"Send at most {limit} bytes.")
+        more = event["type"] == "http.request" and event.get("more_body", False)
+    return bytes(body)
+
+
+async def _answer(send: Send, outcome: Outcome) -> None:
+    if outcome.result is Result.ALLOWED:
+        headers = [(name.encode(), value.encode("latin-1")) for name, value in outcome.set_headers.items()]
+        if outcome.remove_headers:
+            headers.append((_REMOVE, ",".join(outcome.remove_headers).encode()))
+        status, body = 200, b""
+    else:
+        status, body = outcome.status, outcome.body
+        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in outcome.headers.items()]
+    headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+# Documents: nothing here is hot.
+
+
+def _documents(service: Service, metrics: Callable[[], tuple[str, bytes]]) -> ASGIApp:
+    async def metadata(request: Request) -> Response:
+        return JSONResponse(resource_metadata(_resource(service, request).settings))
+
+    async def jwks(request: Request) -> Response:
+        return JSONResponse(resource_jwks(_resource(service, request).settings))
+
+    async def resource_token(request: Request) -> Response:
+        _resource(service, request)
+        body = await _read(request.receive, _MAX_TOKEN_REQUEST_BYTES)
+        raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+        token = await service.resource_token(_call(request.scope, raw, body), _scope_of(body))
+        return JSONResponse({"resource_token": token}, headers={"Cache-Control": "no-store"})
+
+    async def health(request: Request) -> Response:
+        return JSONResponse({"status": "healthy", "service": "authz"})
+
+    async def measured(request: Request) -> Response:
+        content_type, text = metrics()
+        return Response(text, headers={"Content-Type": content_type})
+
+    return Starlette(
+        routes=[
+            Route(METADATA_PATH, metadata),
+            Route(JWKS_PATH, jwks),
+            Route(RESOURCE_TOKEN_PATH, resource_token, methods=["POST"]),
+            Route("/health", health),
+            Route("/metrics", measured),
+        ],
+        exception_handlers=_HANDLERS,
+    )
+
+
+def _resource(service: Service, request: Request) -> ProtectedResource:
+    hosts = request.headers.getlist("host")
+    resource = service.resource_at(hosts[0]) if len(hosts) == 1 else None
+    if resource is None:
+        raise NotFound("No resource is configured here under this host.")
+    return resource
+
+
+def _scope_of(body: bytes) -> str:
+    try:
+        document: Any = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest("Send a JSON object with the member scope.") from error
+    scope = document.get("scope") if isinstance(document, dict) else None
+    if not isinstance(scope, str) or not scope.strip():
+        raise InvalidRequest("The member scope is a text of scopes with spaces between them.")
+    return scope
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AAuthError)  # noqa: S101 (registered for nothing else)
+    rendered = render(error)
+    return Response(rendered.body, status_code=rendered.status, headers=rendered.headers)
+
+
+async def _no_such_path(request: Request, error: Exception) -> Response:
+    return await _told(request, NotFound("There is nothing at this path."))
+
+
+async def _no_such_method(request: Request, error: Exception) -> Response:
+    return await _told(request, MethodNotAllowed("This path does not take this method."))
+
+
+_HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
+    AAuthError: _told,
+    404: _no_such_path,
+    405: _no_such_method,
+}

@@ -1,0 +1,97 @@
+"""One database for the roles that keep state: opening it, migrating it, and the two kinds of transaction.
+
+Every decision is one write transaction, and its answer is sent after the commit. SQLite is opened so that a
+committed decision survives a kill: WAL with full synchronisation, and writers queue instead of failing half-way.
+It knows no table and never decides anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, event, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+# A writer waits this long for another writer before SQLite gives up; far above any transaction we make.
+_BUSY_MILLISECONDS = 10_000
+_READ_ONLY = "aauth_read_only"
+# Any constant will do, as long as every process of ours takes the same one.
+_MIGRATION_LOCK = 0x41417574
+
+
+def open_database(location: str | Path) -> AsyncEngine:
+    """An engine for a file path (SQLite) or a SQLAlchemy URL (`postgresql+asyncpg://…`)."""
+    if isinstance(location, str) and "://" in location:
+        engine = create_async_engine(location, pool_pre_ping=True)
+    else:
+        engine = create_async_engine(f"sqlite+aiosqlite:///{Path(location).absolute()}")
+    if engine.dialect.name == "sqlite":
+        _prepare_sqlite(engine)
+    return engine
+
+
+@asynccontextmanager
+async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """One transaction that may change things; it is committed when the block ends and undone when it raises."""
+    async with engine.begin() as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A consistent look at the database that never makes a writer wait."""
+    async with engine.connect() as connection:
+        await connection.execution_options(**{_READ_ONLY: True})
+        yield connection
+
+
+async def migrate(engine: AsyncEngine, steps: Sequence[tuple[Path, str]]) -> None:
+    """Bring the tables of each role (its migration folder and its version table) to what this code expects."""
+    async with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        for folder, version_table in steps:
+            await connection.run_sync(_upgrade, folder, version_table)
+
+
+def _upgrade(connection: Connection, folder: Path, version_table: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    script = ScriptDirectory.from_config(config)
+
+    def missing(revision: Any, _context: Any) -> Any:
+        return script._upgrade_revs("head", revision)
+
+    with EnvironmentContext(config, script, fn=missing, destination_rev="head") as environment:
+        # The transaction around all of this is ours, so a failed migration leaves nothing behind, on SQLite too.
+        environment.configure(connection=connection, version_table=version_table, transactional_ddl=True)
+        environment.run_migrations()
+
+
+def _prepare_sqlite(engine: AsyncEngine) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def on_connect(dbapi_connection: Any, _record: object) -> None:
+        # The driver must not begin transactions by itself: we do, below, as a writer or as a reader.
+        dbapi_connection.isolation_level = None
+        cursor = dbapi_connection.cursor()
+        for pragma in (
+            f"busy_timeout={_BUSY_MILLISECONDS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        options: Mapping[str, Any] = connection.get_execution_options()
+        # Taking the write lock at once means two writers queue, instead of one failing when it upgrades its lock.
+        connection.exec_driver_sql("BEGIN" if options.get(_READ_ONLY) else "BEGIN IMMEDIATE")

@@ -1,0 +1,244 @@
+"""Metadata documents and JWKS: found, checked, cached; as flows, so it neither fetches nor signs.
+
+AAuth-01 "JWKS Discovery and Caching", DESIGN §4 rule 6: ``issuer`` in a document equals the URL it came from; a
+document that was once read is fetched at most once a minute, also when that failed, and one that never arrived is tried
+again with exponential backoff up to ``error_ttl``; a stale good copy serves while a fetch fails; after 24 hours nothing
+cached is believed; a failed fetch is ``Unavailable``, never "unknown key". Who needs a document that is being fetched
+yields the same ``Fetch``, and the fetcher makes one of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from aauthkit.clock import Clock, SystemClock
+from aauthkit.drafts import Draft
+from aauthkit.errors import AAuthError, InvalidRequest, SignatureError, Unavailable, UnknownKey
+from aauthkit.flow import Fetch, Fetched, Flow
+from aauthkit.identifiers import endpoint_url, server_identifier
+from aauthkit.keys import PublicKey
+
+WELL_KNOWN_NAMES = frozenset({"aauth-agent.json", "aauth-resource.json", "aauth-person.json", "aauth-access.json"})
+_MAX_KEYS = 100
+# More than takes a second past any error_ttl; a count of failures may grow for days.
+_MOST_DOUBLINGS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheSettings:
+    """How long documents are kept. ``floor`` is the least time between two fetches of one document.
+
+    A document that never arrived is asked for again after ``first_retry``, then after twice that, up to ``error_ttl``.
+    """
+
+    success_ttl: timedelta = timedelta(minutes=5)
+    # A server that is being restarted is back within seconds, and nobody should wait longer for it than it takes.
+    first_retry: timedelta = timedelta(seconds=1)
+    error_ttl: timedelta = timedelta(seconds=30)
+    floor: timedelta = timedelta(minutes=1)
+    longest: timedelta = timedelta(hours=24)
+    max_entries: int = 1000
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An error to be raised again and again. Never the error itself: its traceback would keep whole requests alive."""
+
+    kind: type[Unavailable] | type[InvalidRequest]
+    detail: str
+    debug: str
+
+    @classmethod
+    def of(cls, error: AAuthError) -> _Failure:
+        kind = InvalidRequest if isinstance(error, InvalidRequest) else Unavailable
+        return cls(kind, error.detail, error.debug)
+
+    def error(self) -> AAuthError:
+        return self.kind(self.detail, debug=self.debug)
+
+
+@dataclass
+class _Entry:
+    document: Mapping[str, Any] | None = None
+    good_at: float = 0.0
+    tried_at: float | None = None
+    under_way: int = 0
+    """Flows that wait for this document right now."""
+    failure: _Failure | None = None
+    """How the last try ended, when it failed."""
+    failed: int = 0
+    """How many tries in a row failed."""
+
+
+class Discovery:
+    """A cache of documents with the rules above. ``on_fetch(kind, ok)`` is told of every fetch, for metrics."""
+
+    def __init__(
+        self,
+        *,
+        development: bool,
+        clock: Clock | None = None,
+        cache: CacheSettings | None = None,
+        on_fetch: Callable[[bool], None] | None = None,
+    ) -> None:
+        self.development = development
+        self._clock = clock or SystemClock()
+        self._cache = cache or CacheSettings()
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._on_fetch = on_fetch or (lambda ok: None)
+
+    def metadata(self, issuer: str, dwk: str) -> Flow[Mapping[str, Any]]:
+        """The document at ``{issuer}/.well-known/{dwk}``, its ``issuer`` checked."""
+        if dwk not in WELL_KNOWN_NAMES:
+            raise InvalidRequest(f"There is no AAuth metadata document named {dwk[:64]!r}.")
+        issuer = server_identifier(issuer, development=self.development)
+        document = yield from self._document(f"{issuer}/.well-known/{dwk}", refresh=False)
+        if document.get("issuer") != issuer:
+            raise InvalidRequest(f"The metadata of {issuer} names another issuer.")
+        return document
+
+    def key(
+        self, issuer: str, dwk: str, kid: str | None, draft: Draft, *, jwks_uri: str | None = None
+    ) -> Flow[PublicKey]:
+        """The key ``kid`` of an issuer; ``jwks_uri`` pins where its keys are and skips the metadata.
+
+        An unknown ``kid`` makes one more fetch when the floor allows it, to follow a rotation. Raises ``UnknownKey``,
+        ``Unavailable``, or ``InvalidRequest`` for documents that are not what they should be.
+        """
+        if kid is None:
+            raise UnknownKey("The token names no key; put the kid of the issuer's key in its header.")
+        uri = jwks_uri or (yield from self._jwks_uri(issuer, dwk))
+        document = yield from self._document(uri, refresh=False)
+        key = _select(document, kid, draft)
+        if key is None:
+            document = yield from self._document(uri, refresh=True)
+            key = _select(document, kid, draft)
+        if key is None:
+            self._check_current(uri)
+            raise UnknownKey("The key named by the token is not published by its issuer.")
+        return key
+
+    def forget(self, url: str) -> None:
+        """Drop a document, for tests and operators."""
+        self._entries.pop(url, None)
+
+    def forget_failures(self) -> None:
+        """Let what failed be fetched again at once; for a caller that paces its own retries of one server."""
+        for url in [url for url, entry in self._entries.items() if entry.document is None]:
+            del self._entries[url]
+
+    def _jwks_uri(self, issuer: str, dwk: str) -> Flow[str]:
+        document = yield from self.metadata(issuer, dwk)
+        return endpoint_url(document.get("jwks_uri"), development=self.development)
+
+    def _check_current(self, url: str) -> None:
+        """A key that is missing from an old copy may be in the document that could not be fetched."""
+        entry = self._entries.get(url)
+        if entry is not None and entry.failure is not None:
+            raise entry.failure.error()
+
+    def _document(self, url: str, *, refresh: bool) -> Flow[Mapping[str, Any]]:
+        entry = self._entry(url)
+        now = self._clock.now()
+        age = now - entry.good_at
+        if entry.document is not None and age >= self._cache.longest.total_seconds():
+            entry.document = None
+        fresh = entry.document is not None and age < self._cache.success_ttl.total_seconds() and not refresh
+        joining = entry.under_way > 0 and (refresh or entry.document is None)
+        if fresh or not (joining or self._may_retry(entry, now)):
+            return self._known(entry)
+        if not joining:
+            entry.tried_at = now
+        try:
+            document = yield from self._fetched(url, entry)
+        except AAuthError as error:
+            entry.failure = _Failure.of(error)
+            entry.failed += 0 if joining else 1
+        else:
+            entry.document, entry.good_at, entry.failure, entry.failed = document, now, None, 0
+        if not joining:
+            self._on_fetch(entry.failure is None)
+        return self._known(entry)
+
+    @staticmethod
+    def _fetched(url: str, entry: _Entry) -> Flow[Mapping[str, Any]]:
+        entry.under_way += 1
+        try:
+            return _json_document(url, (yield Fetch(url)))
+        except GeneratorExit:
+            # Whoever asked has gone, and with them the answer; the next one who needs it must not wait for that.
+            if entry.document is None:
+                entry.tried_at = None
+            raise
+        finally:
+            entry.under_way -= 1
+
+    def _may_retry(self, entry: _Entry, now: float) -> bool:
+        # "SHOULD retry with exponential backoff": a peer that starts a moment late must not stay unknown for a minute.
+        # A document that was good is not fetched again before the floor.
+        wait = self._cache.floor if entry.document is not None else self._backoff(entry)
+        return entry.tried_at is None or now - entry.tried_at >= wait.total_seconds()
+
+    def _backoff(self, entry: _Entry) -> timedelta:
+        doublings = min(max(entry.failed, 1) - 1, _MOST_DOUBLINGS)
+        return min(self._cache.first_retry * int(2**doublings), self._cache.error_ttl)
+
+    @staticmethod
+    def _known(entry: _Entry) -> Mapping[str, Any]:
+        if entry.document is not None:
+            return entry.document
+        if entry.failure is not None:
+            raise entry.failure.error()
+        raise Unavailable("A document that is needed could not be read; try again in a moment.")
+
+    def _entry(self, url: str) -> _Entry:
+        entry = self._entries.get(url)
+        if entry is None:
+            entry = self._entries[url] = _Entry()
+            if len(self._entries) > self._cache.max_entries:
+                self._entries.popitem(last=False)
+        self._entries.move_to_end(url)
+        return entry
+
+
+def _json_document(url: str, fetched: Fetched) -> Mapping[str, Any]:
+    if fetched.status >= 500 or fetched.status in (408, 429):
+        raise Unavailable("A server whose documents are needed does not answer.", debug=f"{url}: {fetched.status}")
+    if fetched.status != 200:
+        raise InvalidRequest(
+            "A server named in the request does not publish the document it should.", debug=f"{url}: {fetched.status}"
+        )
+    try:
+        document = json.loads(fetched.body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(
+            "A server named in the request publishes a document that is not JSON.", debug=url
+        ) from error
+    if not isinstance(document, dict):
+        raise InvalidRequest("A server named in the request publishes a document that is not an object.", debug=url)
+    return document
+
+
+def _select(document: Mapping[str, Any], kid: str, draft: Draft) -> PublicKey | None:
+    """Key selection, in one function: by ``kid``, exactly one; keys that were not asked for harm nobody."""
+    keys = document.get("keys")
+    if not isinstance(keys, list):
+        return None
+    named = [key for key in keys[:_MAX_KEYS] if isinstance(key, Mapping) and key.get("kid") == kid]
+    usable = []
+    failure: SignatureError | None = None
+    for candidate in named:
+        try:
+            usable.append(PublicKey.from_jwk(candidate, draft))
+        except SignatureError as error:
+            failure = error
+    if len(usable) == 1:
+        return usable[0]
+    if failure is not None and not usable:
+        raise failure
+    return None

@@ -1,0 +1,154 @@
+"""Reading and checking one signature of a request, given the key (RFC 9421 §3.2); choosing the key is not done here.
+
+``read_signature`` selects the signature by the label it shares with Signature-Key and parses it; the checks that follow
+are separate functions, in the profile's order, so that ``aauthkit.verify`` reads like the profile.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from aauthkit.errors import InvalidInput, InvalidSignature, InvalidSignatureRequest, UnsupportedAlgorithm
+from aauthkit.httpsig.components import Component, MissingComponent, component_value, signature_base
+from aauthkit.httpsig.digest import digest_matches
+from aauthkit.httpsig.fields import MalformedField, parse_dictionary, serialise
+from aauthkit.httpsig.message import Message
+from aauthkit.keys import PublicKey
+
+MAX_COMPONENTS = 64
+_KNOWN_PARAMETERS = frozenset({"created", "expires", "nonce", "alg", "keyid", "tag"})
+_BYTE_SEQUENCE = re.compile(r":([A-Za-z0-9+/_=-]*):")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signature:
+    """A parsed signature: what it covers, its parameters and its bytes; not yet checked."""
+
+    label: str
+    components: tuple[Component, ...]
+    parameters: Mapping[str, Any]
+    signature_params: str
+    value: bytes
+
+    @property
+    def created(self) -> int:
+        """Unix seconds; only meaningful after ``check_times``."""
+        return int(self.parameters["created"])
+
+
+def signature_labels(message: Message, *, base64url: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Signature-Input and Signature as dictionaries; raises ``InvalidSignatureRequest`` when missing or malformed."""
+    signature_input, signature = message.field("signature-input"), message.field("signature")
+    if signature_input is None or signature is None:
+        raise InvalidSignatureRequest("The request is not signed; send Signature, Signature-Input and Signature-Key.")
+    if base64url:
+        signature = _BYTE_SEQUENCE.sub(_to_standard_base64, signature)
+    try:
+        return parse_dictionary(signature_input), parse_dictionary(signature)
+    except MalformedField as error:
+        raise InvalidSignatureRequest(
+            "Signature and Signature-Input must be structured dictionaries without duplicates."
+        ) from error
+
+
+def read_signature(label: str, inputs: Mapping[str, Any], signatures: Mapping[str, Any]) -> Signature:
+    """The signature under ``label``; raises ``InvalidSignatureRequest`` for any other shape than RFC 9421's."""
+    items, parameters = inputs[label]
+    value, value_parameters = signatures[label]
+    if not isinstance(items, list) or not isinstance(value, bytes) or value_parameters:
+        raise InvalidSignatureRequest("Signature-Input must be an inner list and Signature a byte sequence.")
+    if len(items) > MAX_COMPONENTS:
+        raise InvalidSignatureRequest(f"At most {MAX_COMPONENTS} components can be covered.")
+    components = tuple(_component(item) for item in items)
+    if len(set(map(str, components))) != len(components):
+        raise InvalidSignatureRequest("A component is covered twice.")
+    return Signature(
+        label=label,
+        components=components,
+        parameters=parameters,
+        signature_params=serialise((items, parameters)),
+        value=value,
+    )
+
+
+def check_coverage(message: Message, signature: Signature, required: Iterable[str]) -> None:
+    """Step 2: every required component is covered whole, and every covered one exists; ``invalid_input`` otherwise."""
+    required = tuple(required)
+    covered = {component.name for component in signature.components if not component.parameters}
+    if not covered.issuperset(required):
+        missing = " ".join(name for name in required if name not in covered)
+        raise InvalidInput(f"The signature must also cover: {missing}.", required_input=required)
+    for component in signature.components:
+        try:
+            component_value(message, component)
+        except MissingComponent as error:
+            raise InvalidInput(f"The signature cannot be checked: {error}.", required_input=required) from error
+
+
+def check_times(signature: Signature, *, now: float, window: timedelta) -> None:
+    """Step 3: ``created`` is there and within the window on either side; ``expires``, when there, is ahead."""
+    created, expires = signature.parameters.get("created"), signature.parameters.get("expires")
+    if type(created) is not int:
+        raise InvalidSignature("The signature has no created time; sign again with created set to now.")
+    seconds = window.total_seconds()
+    # Both edges are inside: a whole second of `created` stands for all of that second.
+    if not created - seconds <= int(now) <= created + seconds:
+        raise InvalidSignature(
+            f"The signature's created time is more than {int(seconds)} seconds from the clock here; "
+            "check your clock and sign again."
+        )
+    if expires is not None and (type(expires) is not int or expires <= now):
+        raise InvalidSignature("The signature has expired; sign again.")
+
+
+def check_parameters(signature: Signature, key: PublicKey) -> None:
+    """Step 6: the algorithm is the key's; a stated ``alg`` must say the same (Signature Keys "Algorithm Selection")."""
+    alg = signature.parameters.get("alg")
+    if alg is not None and alg != key.algorithm.name:
+        raise UnsupportedAlgorithm("The alg in Signature-Input is not the algorithm of the key.")
+    unknown = set(signature.parameters) - _KNOWN_PARAMETERS
+    if unknown:
+        raise InvalidSignatureRequest("Signature-Input has parameters that RFC 9421 does not define.")
+
+
+def check_signature(message: Message, signature: Signature, key: PublicKey) -> None:
+    """Step 7: the signature itself."""
+    try:
+        base = signature_base(message, signature.components, signature.signature_params)
+    except MissingComponent as error:
+        raise InvalidSignature("The signature cannot be checked against this request.") from error
+    if not key.verify(base, signature.value):
+        raise InvalidSignature("The signature does not match the request; sign exactly what is sent.")
+
+
+def check_digest(message: Message, signature: Signature) -> None:
+    """``content-digest``, when covered, is recomputed from the body (DESIGN §4 rule 3); an unread body fails closed.
+
+    Draft 01 lets a body go uncovered; a digest that is there all the same must still be the body's.
+    """
+    covered = any(component.name == "content-digest" for component in signature.components)
+    digest = message.field("content-digest")
+    if digest is None or not (covered or message.body):
+        return
+    if message.body is None:
+        raise InvalidSignature("The body was not available to check its digest.")
+    if not digest_matches(digest, message.body):
+        raise InvalidSignature("The body does not match its Content-Digest.")
+
+
+def _component(item: object) -> Component:
+    name, parameters = item if isinstance(item, tuple) else (item, {})
+    if not isinstance(name, str) or name != name.lower() or not name:
+        raise InvalidSignatureRequest("A covered component is a lower-case name in quotes.")
+    if name == "@signature-params":
+        raise InvalidSignatureRequest("@signature-params cannot be covered by name.")
+    return Component(name, tuple(parameters.items()))
+
+
+def _to_standard_base64(match: re.Match[str]) -> str:
+    text = match.group(1).replace("-", "+").replace("_", "/")
+    return f":{text}{'=' * (-len(text) % 4)}:"

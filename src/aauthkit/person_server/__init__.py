@@ -1,0 +1,1 @@
+"""The person server: it asks the person, remembers what was decided, and issues auth tokens accordingly."""

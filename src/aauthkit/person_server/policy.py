@@ -1,0 +1,34 @@
+"""Which of the requested scopes the person must be asked about: rules in, scopes out. It reads no database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from aauthkit.errors import InvalidRequest
+from aauthkit.person_server.settings import ALWAYS_ASK
+from aauthkit.person_server.storage import ConsentRule
+
+KINDS = ("exact", "prefix")
+
+
+def scopes_to_ask(scopes: Iterable[str], rules: Sequence[ConsentRule]) -> tuple[str, ...]:
+    """The scopes that need consent, in the order they were requested.
+
+    A rule for exactly the scope decides; otherwise any rule for a prefix of it that asks.
+    """
+    exact = {rule.value: rule.required for rule in rules if rule.kind == "exact"}
+    prefixes = tuple(rule.value for rule in rules if rule.kind == "prefix" and rule.required)
+
+    def asks(scope: str) -> bool:
+        return scope in ALWAYS_ASK or exact.get(scope, scope.startswith(prefixes))
+
+    return tuple(scope for scope in scopes if asks(scope))
+
+
+def rule_value(value: object) -> str:
+    """A scope or prefix as a rule may name it; raises `InvalidRequest`."""
+    if not isinstance(value, str) or not 0 < len(value) <= 256 or not value.isascii() or not value.isprintable():
+        raise InvalidRequest("A scope is 1 to 256 printable ASCII characters.")
+    if " " in value or '"' in value or "\\" in value:
+        raise InvalidRequest('A scope contains no space, " or \\.')
+    return value

@@ -1,0 +1,55 @@
+"""The life of a request that waits for a person, as a table; it stores nothing and asks nobody.
+
+::
+
+    waiting ──► interacting ──► approved ──► delivered
+       │             ├────────► denied ────► delivered
+       │             └────────► abandoned ─► delivered
+       ├──► approved | denied              (decided without opening the page first)
+       └──► expired ─────────────────────► delivered
+
+A move happens in SQL, `UPDATE … SET state = :to WHERE state IN (:from)`, so of two movers exactly one succeeds
+(DESIGN §6). "Delivered" means the agent has had its one final answer; after that the pending URL is gone
+(draft 01, Pending URL Security).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class State(StrEnum):
+    WAITING = "waiting"
+    INTERACTING = "interacting"
+    APPROVED = "approved"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    ABANDONED = "abandoned"
+    DELIVERED = "delivered"
+
+
+TRANSITIONS = MappingProxyType(
+    {
+        State.WAITING: frozenset({State.INTERACTING, State.APPROVED, State.DENIED, State.EXPIRED}),
+        State.INTERACTING: frozenset({State.APPROVED, State.DENIED, State.EXPIRED, State.ABANDONED}),
+        State.APPROVED: frozenset({State.DELIVERED}),
+        State.DENIED: frozenset({State.DELIVERED}),
+        State.EXPIRED: frozenset({State.DELIVERED}),
+        State.ABANDONED: frozenset({State.DELIVERED}),
+        State.DELIVERED: frozenset(),
+    }
+)
+
+# A person may still decide.
+OPEN = frozenset({State.WAITING, State.INTERACTING})
+
+
+def sources_of(target: State) -> frozenset[State]:
+    """The states from which `target` can be reached in one move: the WHERE of its UPDATE."""
+    return frozenset(state for state, targets in TRANSITIONS.items() if target in targets)
+
+
+def out_of_time(state: State) -> State:
+    """What an open request becomes when its ten minutes are over: did the person never come, or leave?"""
+    return State.ABANDONED if state is State.INTERACTING else State.EXPIRED

@@ -1,0 +1,431 @@
+"""Requests that wait, what was decided, and what was issued: each decision one guarded transaction.
+
+The WHERE of every move comes from the state table, so of two deciders, two deliveries or two processes exactly one
+succeeds. It judges no token and writes no answer.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, delete, func, insert, literal, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from aauthkit.clock import Clock
+from aauthkit.database import reading, writing
+from aauthkit.person_server.states import OPEN, State, out_of_time, sources_of
+from aauthkit.person_server.storage.records import Consent, IssuedToken, NewRequest, PendingRequest, Upstream
+from aauthkit.person_server.storage.schema import (
+    consents,
+    directed_subjects,
+    issued_tokens,
+    pending_requests,
+    wrong_codes,
+)
+
+
+class DecisionStore:
+    """The tables of pending requests, consents and issued tokens behind named operations."""
+
+    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    # Waiting
+
+    async def open_request(self, request: NewRequest) -> PendingRequest:
+        """Store the request; the same request posted again finds the one that is already there."""
+        try:
+            async with writing(self._engine) as connection:
+                known = await _pending(connection, pending_requests.c.request_key == request.request_key)
+                if known is None:
+                    await connection.execute(insert(pending_requests).values(**self._row(request)))
+        except IntegrityError:
+            # Another process stored the same request between our look and our insert.
+            known = None
+        found = known or await self._find(pending_requests.c.request_key == request.request_key)
+        if found is None:
+            raise LookupError("a request that was just stored is gone")
+        return await self._current(found)
+
+    async def by_handle(self, handle_hash: str) -> PendingRequest | None:
+        return await self._found(pending_requests.c.handle_hash == handle_hash)
+
+    async def by_code(self, code_hash: str) -> PendingRequest | None:
+        return await self._found(pending_requests.c.code_hash == code_hash)
+
+    async def by_id(self, pending_id: str) -> PendingRequest | None:
+        return await self._found(pending_requests.c.id == pending_id)
+
+    async def requests_of(self, person_id: str, *, limit: int = 100) -> list[PendingRequest]:
+        """The person's requests, newest first, each in the state it is in now."""
+        query = (
+            select(pending_requests)
+            .where(pending_requests.c.person_id == person_id)
+            .order_by(pending_requests.c.created_at.desc())
+            .limit(limit)
+        )
+        async with reading(self._engine) as connection:
+            found = [_request(row) for row in await connection.execute(query)]
+        return [await self._current(request) for request in found]
+
+    async def open_requests_of(self, agent_issuer: str, agent: str) -> int:
+        """How many requests of the agent a person may still decide."""
+        query = select(func.count()).where(
+            pending_requests.c.agent_issuer == agent_issuer,
+            pending_requests.c.agent == agent,
+            pending_requests.c.state.in_(OPEN),
+            pending_requests.c.expires_at > self._clock.now(),
+        )
+        async with reading(self._engine) as connection:
+            return int((await connection.execute(query)).scalar_one())
+
+    async def arrive(self, pending_id: str) -> None:
+        """The person opened the request."""
+        now = self._clock.now()
+        async with writing(self._engine) as connection:
+            await _move(connection, pending_id, State.INTERACTING, still_open_at=now, arrived_at=now)
+
+    async def polled(self, pending_id: str, *, not_since: float | None) -> bool:
+        """Note a poll; False when there was one after `not_since`."""
+        fresh: ColumnElement[bool] = pending_requests.c.polled_at.is_(None)
+        if not_since is not None:
+            fresh = or_(fresh, pending_requests.c.polled_at <= not_since)
+        async with writing(self._engine) as connection:
+            noted = await connection.execute(
+                update(pending_requests)
+                .where(pending_requests.c.id == pending_id, fresh)
+                .values(polled_at=self._clock.now())
+            )
+        return noted.rowcount == 1
+
+    async def waited(self, pending_id: str) -> None:
+        """The agent waited for this answer, so its next poll may come at once."""
+        async with writing(self._engine) as connection:
+            await connection.execute(
+                update(pending_requests).where(pending_requests.c.id == pending_id).values(polled_at=None)
+            )
+
+    # Deciding
+
+    async def approve(
+        self,
+        pending_id: str,
+        *,
+        decided_by: str,
+        answer_text: str | None,
+        remembered_until: float,
+        single_use: frozenset[str],
+    ) -> bool:
+        """Approve and remember what was agreed, both or neither; False when it is too late or already decided."""
+        now = self._clock.now()
+        async with writing(self._engine) as connection:
+            moved = await _move(
+                connection,
+                pending_id,
+                State.APPROVED,
+                still_open_at=now,
+                outcome=State.APPROVED,
+                decided_at=now,
+                decided_by=decided_by,
+                answer_text=answer_text,
+            )
+            if not moved:
+                return False
+            request = await _pending(connection, pending_requests.c.id == pending_id)
+            if request is None:
+                return False
+            for scope in request.scope.split():
+                await _remember(
+                    connection, request, scope, now=now, until=remembered_until, single_use=scope in single_use
+                )
+            return True
+
+    async def deny(self, pending_id: str, *, decided_by: str, answer_text: str | None) -> bool:
+        now = self._clock.now()
+        async with writing(self._engine) as connection:
+            return await _move(
+                connection,
+                pending_id,
+                State.DENIED,
+                still_open_at=now,
+                outcome=State.DENIED,
+                decided_at=now,
+                decided_by=decided_by,
+                answer_text=answer_text,
+            )
+
+    async def close_out_of_time(self, pending_id: str, state: State) -> bool:
+        target = out_of_time(state)
+        async with writing(self._engine) as connection:
+            return await _move(connection, pending_id, target, outcome=target, decided_at=self._clock.now())
+
+    # Delivering
+
+    async def deliver(self, pending_id: str, *, answered: State, issued: IssuedToken | None = None) -> bool:
+        """The final answer is about to be given: False when it was given already.
+
+        With a token, its record and the end of the request are one transaction.
+        """
+        async with writing(self._engine) as connection:
+            moved = await connection.execute(
+                update(pending_requests)
+                .where(
+                    pending_requests.c.id == pending_id,
+                    pending_requests.c.state == answered,
+                    pending_requests.c.state.in_(sources_of(State.DELIVERED)),
+                )
+                .values(state=State.DELIVERED, delivered_at=self._clock.now())
+            )
+            if moved.rowcount != 1:
+                return False
+            if issued is not None:
+                request = await _pending(connection, pending_requests.c.id == pending_id)
+                await _record(connection, issued)
+                if request is not None:
+                    await _spend(connection, request.person_id, issued, request.via)
+            return True
+
+    async def record(
+        self, issued: IssuedToken, *, via: str, spending: frozenset[str], uncollected_since: float
+    ) -> bool:
+        """Write down a token that is about to be given without asking, and spend what may be used once.
+
+        False, and nothing written, when not every scope of `spending` was left to spend. What was approved after
+        `uncollected_since` and is still to be fetched is not: an approval is one token, the one its request gets.
+        """
+        async with writing(self._engine) as connection:
+            spent = await _spend(connection, issued.person_id, issued, via)
+            # Asked after spending: an approval that came between is seen here, one just delivered was spent there.
+            if spent < len(spending) or (
+                spending and await _is_uncollected(connection, issued, via, spending, since=uncollected_since)
+            ):
+                await connection.rollback()
+                return False
+            await _record(connection, issued)
+            return True
+
+    # What was agreed
+
+    async def agreed_scopes(
+        self, *, person_id: str, agent_issuer: str, agent: str, resource: str, via: str
+    ) -> frozenset[str]:
+        query = select(consents.c.scope).where(
+            consents.c.person_id == person_id,
+            consents.c.agent_issuer == agent_issuer,
+            consents.c.agent == agent,
+            consents.c.resource == resource,
+            consents.c.via == via,
+            consents.c.expires_at > self._clock.now(),
+        )
+        async with reading(self._engine) as connection:
+            return frozenset((await connection.execute(query)).scalars())
+
+    async def consents_of(self, person_id: str) -> list[Consent]:
+        query = (
+            select(consents)
+            .where(consents.c.person_id == person_id, consents.c.expires_at > self._clock.now())
+            .order_by(consents.c.granted_at.desc())
+        )
+        async with reading(self._engine) as connection:
+            return [_consent(row) for row in await connection.execute(query)]
+
+    async def withdraw(self, consent_id: str, person_id: str) -> bool:
+        async with writing(self._engine) as connection:
+            gone = await connection.execute(
+                delete(consents).where(consents.c.id == consent_id, consents.c.person_id == person_id)
+            )
+        return gone.rowcount == 1
+
+    async def withdraw_agent(self, agent: str, person_id: str) -> None:
+        """Forget everything the person agreed to for this agent."""
+        async with writing(self._engine) as connection:
+            await connection.execute(
+                delete(consents).where(consents.c.agent == agent, consents.c.person_id == person_id)
+            )
+
+    # What was issued
+
+    async def issued(self, jti: str) -> IssuedToken | None:
+        async with reading(self._engine) as connection:
+            row = (await connection.execute(select(issued_tokens).where(issued_tokens.c.jti == jti))).first()
+        return None if row is None else _issued(row)
+
+    async def issued_for(self, person_id: str, *, limit: int = 200) -> list[IssuedToken]:
+        query = (
+            select(issued_tokens)
+            .where(issued_tokens.c.person_id == person_id)
+            .order_by(issued_tokens.c.issued_at.desc())
+            .limit(limit)
+        )
+        async with reading(self._engine) as connection:
+            return [_issued(row) for row in await connection.execute(query)]
+
+    async def directed_subject(self, person_id: str, resource: str) -> str:
+        """The one opaque name of the person at the resource: random, made at the first need, then always the same."""
+        where = and_(directed_subjects.c.person_id == person_id, directed_subjects.c.resource == resource)
+        for _ in range(2):
+            async with reading(self._engine) as connection:
+                sub = (await connection.execute(select(directed_subjects.c.sub).where(where))).scalar()
+            if sub is not None:
+                return str(sub)
+            try:
+                async with writing(self._engine) as connection:
+                    sub = secrets.token_urlsafe(24)
+                    await connection.execute(
+                        insert(directed_subjects).values(person_id=person_id, resource=resource, sub=sub)
+                    )
+                return sub
+            except IntegrityError:
+                continue  # made by another request a moment ago; read it
+        raise LookupError("the directed subject is neither there nor can it be made")
+
+    # Guessing
+
+    async def wrong_codes_since(self, who: str, since: float) -> int:
+        query = select(func.count()).where(wrong_codes.c.who == who, wrong_codes.c.at > since)
+        async with reading(self._engine) as connection:
+            return int((await connection.execute(query)).scalar_one())
+
+    async def note_wrong_code(self, who: str, *, forget_before: float) -> str:
+        """Count a guess, and name it for taking it back."""
+        guess = secrets.token_hex(16)
+        async with writing(self._engine) as connection:
+            await connection.execute(delete(wrong_codes).where(wrong_codes.c.at <= forget_before))
+            await connection.execute(insert(wrong_codes).values(id=guess, who=who, at=self._clock.now()))
+        return guess
+
+    async def take_back_wrong_code(self, guess: str) -> None:
+        """The guess was right, or was not looked at."""
+        async with writing(self._engine) as connection:
+            await connection.execute(delete(wrong_codes).where(wrong_codes.c.id == guess))
+
+    # Reading
+
+    async def _found(self, condition: Any) -> PendingRequest | None:
+        request = await self._find(condition)
+        return None if request is None else await self._current(request)
+
+    async def _find(self, condition: Any) -> PendingRequest | None:
+        async with reading(self._engine) as connection:
+            return await _pending(connection, condition)
+
+    async def _current(self, request: PendingRequest) -> PendingRequest:
+        """The request as it is now: one whose time is over is closed by whoever looks first."""
+        if request.state not in OPEN or request.expires_at > self._clock.now():
+            return request
+        await self.close_out_of_time(request.id, request.state)
+        return await self._find(pending_requests.c.id == request.id) or request
+
+    def _row(self, request: NewRequest) -> dict[str, Any]:
+        upstream = None if request.upstream is None else json.dumps(asdict(request.upstream))
+        return {
+            **{name: getattr(request, name) for name in request.__dataclass_fields__},
+            "scope_descriptions": json.dumps(dict(request.scope_descriptions)),
+            "upstream": upstream,
+            "state": State.WAITING,
+            "created_at": self._clock.now(),
+        }
+
+
+async def _move(
+    connection: AsyncConnection, pending_id: str, target: State, *, still_open_at: float | None = None, **values: Any
+) -> bool:
+    guard = [pending_requests.c.id == pending_id, pending_requests.c.state.in_(sources_of(target))]
+    if still_open_at is not None:
+        guard.append(pending_requests.c.expires_at > still_open_at)
+    moved = await connection.execute(update(pending_requests).where(*guard).values(state=target, **values))
+    return moved.rowcount == 1
+
+
+async def _remember(
+    connection: AsyncConnection, request: PendingRequest, scope: str, *, now: float, until: float, single_use: bool
+) -> None:
+    key: Mapping[str, Any] = {
+        "person_id": request.person_id,
+        "agent_issuer": request.agent_issuer,
+        "agent": request.agent,
+        "resource": request.resource,
+        "scope": scope,
+        "via": request.via,
+    }
+    await connection.execute(delete(consents).where(*(consents.c[name] == value for name, value in key.items())))
+    await connection.execute(
+        insert(consents).values(
+            id=secrets.token_hex(16), **key, single_use=single_use, granted_at=now, expires_at=until
+        )
+    )
+
+
+async def _is_uncollected(
+    connection: AsyncConnection, issued: IssuedToken, via: str, scopes: frozenset[str], *, since: float
+) -> bool:
+    """Whether a request for one of ``scopes`` was approved after ``since`` and its token not yet fetched."""
+    named = literal(" ") + pending_requests.c.scope + literal(" ")
+    query = select(pending_requests.c.id).where(
+        pending_requests.c.person_id == issued.person_id,
+        pending_requests.c.agent_issuer == issued.agent_issuer,
+        pending_requests.c.agent == issued.agent,
+        pending_requests.c.resource == issued.resource,
+        pending_requests.c.via == via,
+        pending_requests.c.state == State.APPROVED,
+        pending_requests.c.decided_at >= since,
+        or_(*(named.contains(f" {scope} ", autoescape=True) for scope in scopes)),
+    )
+    return (await connection.execute(query.limit(1))).first() is not None
+
+
+async def _spend(connection: AsyncConnection, person_id: str, issued: IssuedToken, via: str) -> int:
+    spent = await connection.execute(
+        delete(consents).where(
+            consents.c.person_id == person_id,
+            consents.c.agent_issuer == issued.agent_issuer,
+            consents.c.agent == issued.agent,
+            consents.c.resource == issued.resource,
+            consents.c.via == via,
+            consents.c.single_use.is_(True),
+            consents.c.scope.in_(issued.scope.split()),
+        )
+    )
+    return spent.rowcount
+
+
+async def _record(connection: AsyncConnection, issued: IssuedToken) -> None:
+    values = {name: getattr(issued, name) for name in issued.__dataclass_fields__}
+    await connection.execute(insert(issued_tokens).values(**values | {"act": json.dumps(issued.act)}))
+
+
+async def _pending(connection: AsyncConnection, condition: Any) -> PendingRequest | None:
+    row = (await connection.execute(select(pending_requests).where(condition))).first()
+    return None if row is None else _request(row)
+
+
+def _request(row: Any) -> PendingRequest:
+    values = {name: getattr(row, name) for name in PendingRequest.__dataclass_fields__}
+    return PendingRequest(
+        **values
+        | {
+            "state": State(row.state),
+            "outcome": None if row.outcome is None else State(row.outcome),
+            "scope_descriptions": json.loads(row.scope_descriptions),
+            "upstream": None if row.upstream is None else _upstream(json.loads(row.upstream)),
+        }
+    )
+
+
+def _upstream(stored: dict[str, Any]) -> Upstream:
+    return Upstream(**stored | {"agents": tuple(stored["agents"])})
+
+
+def _consent(row: Any) -> Consent:
+    return Consent(**{name: getattr(row, name) for name in Consent.__dataclass_fields__})
+
+
+def _issued(row: Any) -> IssuedToken:
+    values = {name: getattr(row, name) for name in IssuedToken.__dataclass_fields__}
+    return IssuedToken(**values | {"act": json.loads(row.act)})

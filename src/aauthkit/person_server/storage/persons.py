@@ -1,0 +1,146 @@
+"""Persons, their sessions and their sign-ins under way. Session tokens are kept as hashes; it checks no password."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from aauthkit.clock import Clock
+from aauthkit.database import reading, writing
+from aauthkit.person_server.codes import hashed
+from aauthkit.person_server.storage.records import Person
+from aauthkit.person_server.storage.schema import logins, persons, sessions
+
+
+class AmbiguousPerson(Exception):
+    """Several people go by that name."""
+
+
+class PersonStore:
+    """The tables about people behind named operations."""
+
+    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    async def person(self, person_id: str) -> Person | None:
+        async with reading(self._engine) as connection:
+            row = (await connection.execute(select(persons).where(persons.c.id == person_id))).first()
+        return None if row is None else _person(row)
+
+    async def named(self, username: str, issuer: str) -> Person:
+        """The person of that name, or a placeholder that the first sign-in under the name will claim."""
+        async with writing(self._engine) as connection:
+            query = select(persons).where(persons.c.issuer == issuer, persons.c.username == username)
+            found = (await connection.execute(query)).all()
+            if len(found) > 1:
+                raise AmbiguousPerson
+            if found:
+                return _person(found[0])
+            return await self._insert(connection, issuer=issuer, subject=None, username=username, email=None)
+
+    async def signed_in(self, *, issuer: str, subject: str, username: str, email: str | None) -> Person:
+        """The person of (issuer, subject); their first sign-in claims the placeholder of their name, once."""
+        try:
+            return await self._signed_in(issuer, subject, username, email)
+        except IntegrityError:
+            # Their two first sign-ins came at once; the other one made the row.
+            return await self._signed_in(issuer, subject, username, email)
+
+    async def _signed_in(self, issuer: str, subject: str, username: str, email: str | None) -> Person:
+        async with writing(self._engine) as connection:
+            query = select(persons).where(persons.c.issuer == issuer, persons.c.subject == subject)
+            row = (await connection.execute(query)).first()
+            if row is not None:
+                return _person(row)
+            now = self._clock.now()
+            claimed = await connection.execute(
+                update(persons)
+                .where(persons.c.issuer == issuer, persons.c.username == username, persons.c.subject.is_(None))
+                .values(subject=subject, email=email, claimed_at=now)
+            )
+            if claimed.rowcount == 1:
+                return _person((await connection.execute(query)).one())
+            return await self._insert(connection, issuer=issuer, subject=subject, username=username, email=email)
+
+    async def _insert(
+        self, connection: AsyncConnection, *, issuer: str, subject: str | None, username: str, email: str | None
+    ) -> Person:
+        person = Person(id=secrets.token_hex(16), issuer=issuer, subject=subject, username=username, email=email)
+        now = self._clock.now()
+        await connection.execute(
+            insert(persons).values(
+                id=person.id,
+                issuer=issuer,
+                subject=subject,
+                username=username,
+                email=email,
+                created_at=now,
+                claimed_at=None if subject is None else now,
+            )
+        )
+        return person
+
+    # Sessions
+
+    async def open_session(self, person_id: str, *, lifetime: timedelta, replacing: str | None) -> str:
+        """A new session token; the browser's earlier session, if it had one, ends here."""
+        token, now = secrets.token_urlsafe(32), self._clock.now()
+        async with writing(self._engine) as connection:
+            await connection.execute(delete(sessions).where(sessions.c.expires_at <= now))
+            if replacing is not None:
+                await connection.execute(delete(sessions).where(sessions.c.token_hash == hashed(replacing)))
+            await connection.execute(
+                insert(sessions).values(
+                    token_hash=hashed(token),
+                    person_id=person_id,
+                    created_at=now,
+                    expires_at=now + lifetime.total_seconds(),
+                )
+            )
+        return token
+
+    async def person_of_session(self, token: str) -> Person | None:
+        query = (
+            select(persons)
+            .join(sessions, sessions.c.person_id == persons.c.id)
+            .where(sessions.c.token_hash == hashed(token), sessions.c.expires_at > self._clock.now())
+        )
+        async with reading(self._engine) as connection:
+            row = (await connection.execute(query)).first()
+        return None if row is None else _person(row)
+
+    async def close_session(self, token: str) -> None:
+        async with writing(self._engine) as connection:
+            await connection.execute(delete(sessions).where(sessions.c.token_hash == hashed(token)))
+
+    # Sign-ins under way
+
+    async def begin_login(self, state: str, *, return_to: str, lifetime: timedelta) -> None:
+        now = self._clock.now()
+        async with writing(self._engine) as connection:
+            await connection.execute(delete(logins).where(logins.c.expires_at <= now))
+            await connection.execute(
+                insert(logins).values(
+                    state_hash=hashed(state), return_to=return_to, expires_at=now + lifetime.total_seconds()
+                )
+            )
+
+    async def finish_login(self, state: str) -> str | None:
+        """Where the person wanted to go; a sign-in is used once, so the second caller gets None."""
+        async with writing(self._engine) as connection:
+            query = select(logins.c.return_to).where(
+                logins.c.state_hash == hashed(state), logins.c.expires_at > self._clock.now()
+            )
+            row = (await connection.execute(query)).first()
+            gone = await connection.execute(delete(logins).where(logins.c.state_hash == hashed(state)))
+        return None if row is None or gone.rowcount != 1 else str(row.return_to)
+
+
+def _person(row: Any) -> Person:
+    return Person(id=row.id, issuer=row.issuer, subject=row.subject, username=row.username, email=row.email)

@@ -1,0 +1,1 @@
+"""The person server over HTTP: endpoints for agents, JSON and pages for people."""

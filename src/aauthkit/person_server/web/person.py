@@ -1,0 +1,309 @@
+"""JSON for people and their scripts: consent, agents, enrolments, issued tokens, consent rules (CONTRACT §6).
+
+Every change needs the person: a session with its CSRF token, or a bearer token of the person. A request signed by an
+agent means nothing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from aauthkit.errors import Conflict, InvalidRequest, NotFound, PolicyDenied
+from aauthkit.identifiers import is_loopback
+from aauthkit.person_server.callbacks import accepted_callback
+from aauthkit.person_server.consent import Consents, Decider
+from aauthkit.person_server.openid import NotSignedIn
+from aauthkit.person_server.policy import rule_value
+from aauthkit.person_server.ports import AgentDirectory, KnownAgent, WaitingEnrolment
+from aauthkit.person_server.settings import PersonServerSettings
+from aauthkit.person_server.states import OPEN, State
+from aauthkit.person_server.storage import SERVER, Consent, DecisionStore, IssuedToken, PendingRequest, RuleStore
+from aauthkit.person_server.web.sessions import CSRF_HEADER, Sessions, SignedIn
+from aauthkit.serving import answer, json_object, read_body, text_member
+
+_LONGEST_ANSWER = 4096
+
+
+class PersonEndpoints:
+    """HTTP around what people look at and decide."""
+
+    def __init__(
+        self,
+        settings: PersonServerSettings,
+        *,
+        sessions: Sessions,
+        consents: Consents,
+        decisions: DecisionStore,
+        rules: RuleStore,
+        directory: AgentDirectory,
+    ) -> None:
+        self._settings = settings
+        self._sessions = sessions
+        self._consents = consents
+        self._decisions = decisions
+        self._rules = rules
+        self._directory = directory
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/consent", self.consent, methods=["GET"]),
+            Route("/consent/{pending_id}/decision", self.decide, methods=["POST"]),
+            Route("/person/me", self.me, methods=["GET"]),
+            Route("/person/requests", self.requests, methods=["GET"]),
+            Route("/person/registrations", self.registrations, methods=["GET"]),
+            Route("/person/registrations/{id}/approve", self.approve_registration, methods=["POST"]),
+            Route("/person/registrations/{id}/deny", self.deny_registration, methods=["POST"]),
+            Route("/person/bindings", self.bindings, methods=["GET"]),
+            Route("/person/bindings/{agent_id}/revoke", self.revoke, methods=["POST"]),
+            Route("/person/consents", self.remembered, methods=["GET"]),
+            Route("/person/consents/{id}", self.withdraw, methods=["DELETE"]),
+            Route("/admin/issued-tokens", self.issued_tokens, methods=["GET"]),
+            Route("/admin/consent-scopes", self.consent_scopes, methods=["GET"]),
+            Route("/admin/consent-scopes", self.add_consent_scope, methods=["POST"]),
+            Route("/admin/consent-scopes/{scope:path}", self.remove_consent_scope, methods=["DELETE"]),
+        ]
+
+    # Deciding
+
+    async def consent(self, request: Request) -> Response:
+        decider = await self._decider(request)
+        found = await self._consents.arrive(decider, request.query_params.get("code", ""))
+        return answer(200, request_json(found))
+
+    async def decide(self, request: Request) -> Response:
+        members = await self._json_change(request)
+        decider = await self._decider(request, changing=True)
+        approved = members.get("approved")
+        if not isinstance(approved, bool):
+            raise InvalidRequest("The member approved is true or false.")
+        decided = await self._consents.decide(
+            decider,
+            request.path_params["pending_id"],
+            approved=approved,
+            answer_text=text_member(members, "answer_text", longest=_LONGEST_ANSWER, lines=True),
+        )
+        callback = await accepted_callback(members.get("callback"), decided, self._directory)
+        return answer(200, {} if callback is None else {"redirect_url": callback})
+
+    # Looking
+
+    async def me(self, request: Request) -> Response:
+        signed_in = await self._sessions.required(request)
+        members = {"username": signed_in.person.username, "email": signed_in.person.email}
+        if signed_in.session is not None:
+            members["csrf_token"] = self._sessions.csrf_token(signed_in)
+        return answer(200, members)
+
+    async def requests(self, request: Request) -> Response:
+        person_id = (await self._sessions.required(request)).person.id
+        return answer(200, [request_json(found) for found in await self._decisions.requests_of(person_id)])
+
+    async def registrations(self, request: Request) -> Response:
+        await self._sessions.required(request)
+        return answer(200, [enrolment_json(found) for found in await self._directory.waiting_enrolments()])
+
+    async def bindings(self, request: Request) -> Response:
+        person_id = (await self._sessions.required(request)).person.id
+        return answer(200, [agent_json(agent) for agent in await self._directory.agents_of(person_id)])
+
+    async def remembered(self, request: Request) -> Response:
+        person_id = (await self._sessions.required(request)).person.id
+        return answer(200, [consent_json(consent) for consent in await self._decisions.consents_of(person_id)])
+
+    async def issued_tokens(self, request: Request) -> Response:
+        person_id = (await self._sessions.required(request)).person.id
+        return answer(200, [issued_json(issued) for issued in await self._decisions.issued_for(person_id)])
+
+    async def consent_scopes(self, request: Request) -> Response:
+        person_id = (await self._sessions.required(request)).person.id
+        return answer(200, await rules_json(self._rules, person_id))
+
+    # Changing
+
+    async def approve_registration(self, request: Request) -> Response:
+        person_id = (await self._changing(request)).person.id
+        if not await self._directory.approve_enrolment(request.path_params["id"], person_id):
+            raise Conflict("This agent is not waiting any more.")
+        return answer(200, {"status": "approved"})
+
+    async def deny_registration(self, request: Request) -> Response:
+        person_id = (await self._changing(request)).person.id
+        if not await self._directory.deny_enrolment(request.path_params["id"], person_id):
+            raise Conflict("This agent is not waiting any more.")
+        return answer(200, {"status": "denied"})
+
+    async def revoke(self, request: Request) -> Response:
+        person_id = (await self._changing(request)).person.id
+        await revoke_agent(self._directory, self._decisions, request.path_params["agent_id"], person_id)
+        return answer(200, {"status": "revoked"})
+
+    async def withdraw(self, request: Request) -> Response:
+        person_id = (await self._changing(request)).person.id
+        if not await self._decisions.withdraw(request.path_params["id"], person_id):
+            raise NotFound("You have not agreed to that, or not any more.")
+        return answer(200, {})
+
+    async def add_consent_scope(self, request: Request) -> Response:
+        members = await self._json_change(request)
+        person_id = (await self._changing(request)).person.id
+        kind, value = _rule_in(members)
+        await self._rules.set_rule(person_id, kind, value, required=True)
+        return answer(200, await rules_json(self._rules, person_id))
+
+    async def remove_consent_scope(self, request: Request) -> Response:
+        person_id = (await self._changing(request)).person.id
+        kind = request.query_params.get("kind", "exact")
+        await stop_asking(self._rules, person_id, kind, rule_value(request.path_params["scope"]))
+        return answer(200, await rules_json(self._rules, person_id))
+
+    # Who
+
+    async def _decider(self, request: Request, *, changing: bool = False) -> Decider:
+        signed_in = await self._sessions.who(request)
+        if signed_in is not None:
+            if changing:
+                self._sessions.check_csrf(request, signed_in, request.headers.get(CSRF_HEADER))
+            return Decider(person_id=signed_in.person.id)
+        if self._settings.open_consent and _on_this_machine(request):
+            return Decider(person_id=None)
+        raise NotSignedIn("Sign in first.")
+
+    async def _changing(self, request: Request) -> SignedIn:
+        signed_in = await self._sessions.required(request)
+        self._sessions.check_csrf(request, signed_in, request.headers.get(CSRF_HEADER))
+        return signed_in
+
+    async def _json_change(self, request: Request) -> dict[str, Any]:
+        # A page of another site can send a form here without being asked, but not this content type.
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            raise InvalidRequest("Send the body as application/json.")
+        return json_object(await read_body(request))
+
+
+def _on_this_machine(request: Request) -> bool:
+    """`--open-consent` is for harnesses on loopback: by address and by name, as a name can point here."""
+    name = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
+    from_here = request.client is not None and is_loopback(request.client.host) and is_loopback(name)
+    if request.headers.get("origin") is not None and from_here:
+        raise PolicyDenied("Sign in to decide from a page.")
+    return from_here
+
+
+# Shapes
+
+
+def request_json(found: PendingRequest) -> dict[str, Any]:
+    return {
+        "pending_id": found.id,
+        "agent_name": found.agent_name,
+        "agent_id": found.agent,
+        "on_behalf_of": list(found.upstream.agents) if found.upstream else [],
+        "resource_name": found.resource_name,
+        "resource_iss": found.resource,
+        "scopes": dict(found.scope_descriptions),
+        "asked_scopes": found.asked_scope.split(),
+        "justification": found.justification,
+        "status": "pending" if found.state in OPEN else _outcome(found),
+        "created_at": when(found.created_at),
+        "expires_at": when(found.expires_at),
+    }
+
+
+def enrolment_json(found: WaitingEnrolment) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "agent_name": found.agent_name,
+        "stable_jkt": found.stable_jkt,
+        "created_at": when(found.created_at),
+        "expires_at": when(found.expires_at),
+        "status": str(found.status),
+    }
+
+
+def agent_json(agent: KnownAgent) -> dict[str, Any]:
+    return {
+        "agent_id": agent.agent_id,
+        "agent_name": agent.name,
+        "stable_jkt": agent.stable_jkt,
+        "created_at": when(agent.created_at),
+        "status": "revoked" if agent.revoked else "active",
+        "resources": sorted(agent.resources),
+        "callback_origins": sorted(agent.callback_origins),
+    }
+
+
+def consent_json(consent: Consent) -> dict[str, Any]:
+    return {
+        "id": consent.id,
+        "agent_id": consent.agent,
+        "on_behalf_of": consent.via.split(),
+        "resource_iss": consent.resource,
+        "scope": consent.scope,
+        "granted_at": when(consent.granted_at),
+        "expires_at": when(consent.expires_at),
+    }
+
+
+def issued_json(issued: IssuedToken) -> dict[str, Any]:
+    return {
+        "jti": issued.jti,
+        "agent_id": issued.agent,
+        "resource_iss": issued.resource,
+        "scope": issued.scope,
+        "act": dict(issued.act),
+        "sub": issued.sub,
+        "upstream_jti": issued.upstream_jti,
+        "issued_at": when(issued.issued_at),
+        "expires_at": when(issued.expires_at),
+    }
+
+
+async def rules_json(rules: RuleStore, person_id: str) -> dict[str, Any]:
+    found = await rules.rules_for(person_id)
+    return {
+        "scopes": [rule.value for rule in found if rule.kind == "exact" and rule.required],
+        "prefixes": [rule.value for rule in found if rule.kind == "prefix" and rule.required],
+        "never_asked": [rule.value for rule in found if not rule.required],
+    }
+
+
+def when(unix_seconds: float) -> str:
+    return datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="seconds")
+
+
+def _outcome(found: PendingRequest) -> str:
+    return str(found.outcome or State.EXPIRED)
+
+
+def _rule_in(members: Mapping[str, Any]) -> tuple[str, str]:
+    if "prefix" in members:
+        return "prefix", rule_value(members["prefix"])
+    if "scope" in members:
+        return "exact", rule_value(members["scope"])
+    raise InvalidRequest("Name a scope or a prefix.")
+
+
+# Changes that pages make too
+
+
+async def revoke_agent(directory: AgentDirectory, decisions: DecisionStore, agent_id: str, person_id: str) -> None:
+    """From the commit on the agent gets nothing, and nothing agreed to is remembered."""
+    if not await directory.revoke(agent_id, person_id):
+        raise NotFound("You have no such agent.")
+    await decisions.withdraw_agent(agent_id, person_id)
+
+
+async def stop_asking(rules: RuleStore, person_id: str, kind: str, value: str) -> None:
+    """Take back the person's own rule; where the server has one, the person's says otherwise for their agents."""
+    if kind not in ("exact", "prefix"):
+        raise InvalidRequest("The kind of a rule is exact or prefix.")
+    await rules.remove_rule(person_id, kind, value)
+    server: Sequence[Any] = await rules.rules_for(SERVER)
+    if any((rule.kind, rule.value, rule.required) == (kind, value, True) for rule in server):
+        await rules.set_rule(person_id, kind, value, required=False)

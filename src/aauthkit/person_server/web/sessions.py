@@ -1,0 +1,128 @@
+"""Who is at the other end of a browser or a script: session cookie, CSRF token, bearer token of a person.
+
+A cookie alone changes nothing: every change by cookie carries the session's CSRF token as well. A bearer token is
+never sent by a browser on its own, so it needs none.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from aauthkit.errors import PolicyDenied
+from aauthkit.person_server.codes import Secrets
+from aauthkit.person_server.openid import NotSignedIn, OpenIDClient
+from aauthkit.person_server.settings import PersonServerSettings
+from aauthkit.person_server.storage import Person, PersonStore
+
+CSRF_HEADER = "x-csrf-token"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedIn:
+    """A person, and how they are signed in: with a browser session, or (no session) with a bearer token."""
+
+    person: Person
+    session: str | None = None
+
+
+class Sessions:
+    """Reads and writes the cookies, and asks the stores what they mean."""
+
+    def __init__(
+        self, settings: PersonServerSettings, persons: PersonStore, openid: OpenIDClient, server_secrets: Secrets
+    ) -> None:
+        self._settings = settings
+        self._persons = persons
+        self._openid = openid
+        self._secrets = server_secrets
+        self._secure = urlsplit(settings.issuer).scheme == "https"
+        # The prefix makes the browser refuse the cookie from any other host or without TLS.
+        prefix = "__Host-" if self._secure else ""
+        self._cookie, self._login_cookie = f"{prefix}aauth_person", f"{prefix}aauth_login"
+
+    async def who(self, request: Request) -> SignedIn | None:
+        """The person of the request; raises `NotSignedIn` for a bad bearer token, None when nobody is signed in."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            claims = await self._openid.person_of_bearer(token.strip())
+            person = await self._persons.signed_in(
+                issuer=claims.issuer, subject=claims.subject, username=claims.username, email=claims.email
+            )
+            return SignedIn(person=person)
+        session = request.cookies.get(self._cookie)
+        found = await self._persons.person_of_session(session) if session else None
+        return None if found is None else SignedIn(person=found, session=session)
+
+    async def required(self, request: Request) -> SignedIn:
+        signed_in = await self.who(request)
+        if signed_in is None:
+            raise NotSignedIn("Sign in first.")
+        return signed_in
+
+    def csrf_token(self, signed_in: SignedIn) -> str:
+        return self._secrets.token("csrf", signed_in.session or "")
+
+    def check_csrf(self, request: Request, signed_in: SignedIn, given: str | None) -> None:
+        """A change by cookie comes from our own page: raises `PolicyDenied` otherwise."""
+        if signed_in.session is None:
+            return
+        origin = request.headers.get("origin")
+        if origin is not None and origin != self._settings.issuer:
+            raise PolicyDenied("This change was not made on a page of this server.")
+        if given is None or not hmac.compare_digest(given.encode(), self.csrf_token(signed_in).encode()):
+            raise PolicyDenied("This change does not carry the token of the page; reload the page and try again.")
+
+    # Sign-in and sign-out
+
+    async def begin(self, return_to: str) -> tuple[str, str]:
+        """The state of a new sign-in and the address to send the browser to."""
+        state = secrets.token_urlsafe(32)
+        url = await self._openid.authorization_url(state)
+        await self._persons.begin_login(state, return_to=return_to, lifetime=self._settings.login_time)
+        return state, url
+
+    async def finish(self, request: Request, response_for: dict[str, str]) -> tuple[str, str]:
+        """A new session token and where the person wanted to go; raises `NotSignedIn`."""
+        state = response_for.get("state", "")
+        begun = request.cookies.get(self._login_cookie, "")
+        if not state or not hmac.compare_digest(state.encode(), begun.encode()):
+            raise NotSignedIn("This sign-in was not begun in this browser; begin again.")
+        return_to = await self._persons.finish_login(state)
+        if return_to is None:
+            raise NotSignedIn("This sign-in took too long or was used already; begin again.")
+        claims = await self._openid.finish(response_for, state=state)
+        person = await self._persons.signed_in(
+            issuer=claims.issuer, subject=claims.subject, username=claims.username, email=claims.email
+        )
+        session = await self._persons.open_session(
+            person.id, lifetime=self._settings.session_time, replacing=request.cookies.get(self._cookie)
+        )
+        return session, return_to
+
+    async def end(self, signed_in: SignedIn) -> None:
+        if signed_in.session is not None:
+            await self._persons.close_session(signed_in.session)
+
+    # Cookies
+
+    def set_session(self, response: Response, session: str) -> None:
+        self._set(response, self._cookie, session, int(self._settings.session_time.total_seconds()))
+        self._clear(response, self._login_cookie)
+
+    def clear_session(self, response: Response) -> None:
+        self._clear(response, self._cookie)
+
+    def set_login(self, response: Response, state: str) -> None:
+        self._set(response, self._login_cookie, state, int(self._settings.login_time.total_seconds()))
+
+    def _set(self, response: Response, name: str, value: str, seconds: int) -> None:
+        response.set_cookie(name, value, max_age=seconds, path="/", secure=self._secure, httponly=True, samesite="lax")
+
+    def _clear(self, response: Response, name: str) -> None:
+        response.delete_cookie(name, path="/", secure=self._secure, httponly=True, samesite="lax")

@@ -1,0 +1,1 @@
+"""The resource role: verify a request, challenge for more, apply policy, publish metadata."""

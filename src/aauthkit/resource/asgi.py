@@ -1,0 +1,141 @@
+"""ASGI middleware that lets only admitted requests through to an application; it never calls the application otherwise.
+
+The verified request is at ``scope["aauth"]`` (use ``verified_of``). The body is read up to a limit, checked against
+its digest, and handed on unchanged. A WebSocket cannot be signed for as a request is, so it is closed; only a server's
+own start and end (``lifespan``) pass by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from aauthkit.errors import AAuthError, InternalError, PayloadTooLarge, Rendered, render
+from aauthkit.flow import AsyncFetcher, arun
+from aauthkit.httpsig.message import Message as SignedMessage
+from aauthkit.resource.admission import Verification, admit, require_signature
+from aauthkit.resource.settings import Resource
+from aauthkit.serving import message_from_scope
+from aauthkit.verify import VerifiedRequest
+
+# Enough for any message between agents; a resource that takes uploads names its own limit.
+DEFAULT_BODY_LIMIT = 1_048_576
+Authorize = Callable[[VerifiedRequest], Awaitable[None]]
+
+
+class AAuthMiddleware:
+    """Protects ``app`` as ``resource``.
+
+    ``open_paths`` are exact paths, or prefixes when they end in ``/`` (``/`` itself is exact), that are for everybody;
+    they are compared with the decoded path, and one with dot segments matches no prefix. ``authorize`` is called with
+    each admitted request and raises ``PolicyDenied`` to refuse it, or a ``Challenge`` to ask for more.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        resource: Resource,
+        verification: Verification,
+        fetcher: AsyncFetcher,
+        open_paths: Iterable[str] = (),
+        authorize: Authorize | None = None,
+        body_limit: int = DEFAULT_BODY_LIMIT,
+    ) -> None:
+        self._app = app
+        self._resource = resource
+        self._verification = verification
+        self._fetcher = fetcher
+        self._exact = frozenset(open_paths)
+        self._prefixes = tuple(path for path in self._exact if path.endswith("/") and path != "/")
+        self._authorize = authorize
+        self._body_limit = body_limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" or ("path" in scope and self._is_open(scope["path"])):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._guarded(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": "Send signed HTTP requests here."})
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            message = message_from_scope(scope, b"", issuer=self._resource.issuer)
+            require_signature(message, self._resource)
+            body = await _read_body(scope, receive, self._body_limit)
+            if body is None:
+                return
+            verified = await self._admit(replace(message, body=body))
+        except AAuthError as error:
+            await _respond(send, render(error))
+            return
+        except Exception as error:
+            await _respond(send, render(InternalError("verification failed", debug=repr(error))))
+            raise
+        await self._app({**scope, "aauth": verified}, _replaying(body, receive), send)
+
+    async def _admit(self, message: SignedMessage) -> VerifiedRequest:
+        admission = await arun(admit(message, self._resource, self._verification), self._fetcher)
+        if admission.challenge is not None:
+            raise admission.challenge
+        if self._authorize is not None:
+            await self._authorize(admission.verified)
+        return admission.verified
+
+    def _is_open(self, path: str) -> bool:
+        if path in self._exact:
+            return True
+        # An application, or a server behind it, may resolve these: then the prefix is not where the path leads.
+        return path.startswith(self._prefixes) and not {".", ".."}.intersection(path.replace("\\", "/").split("/"))
+
+
+def verified_of(scope: Scope) -> VerifiedRequest:
+    """The verified request behind ``scope``; raises ``KeyError`` on an open path."""
+    verified: VerifiedRequest = scope["aauth"]
+    return verified
+
+
+async def _read_body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
+    """The whole body; ``None`` when the client went away, since part of a body is not what was signed."""
+    too_large = PayloadTooLarge(f"Send at most {limit} bytes.")
+    declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+    if declared.isdigit() and int(declared[:20]) > limit:
+        raise too_large
+    body = bytearray()
+    while True:
+        event = await receive()
+        if event["type"] != "http.request":
+            return None
+        body += event.get("body", b"")
+        if len(body) > limit:
+            raise too_large
+        if not event.get("more_body", False):
+            return bytes(body)
+
+
+def _replaying(body: bytes, receive: Receive) -> Receive:
+    sent = False
+
+    async def replay() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+async def _respond(send: Send, rendered: Rendered) -> None:
+    headers: list[tuple[bytes, bytes]] = [
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in rendered.headers.items()
+    ]
+    headers.append((b"content-length", str(len(rendered.body)).encode()))
+    start: dict[str, Any] = {"type": "http.response.start", "status": rendered.status, "headers": headers}
+    await send(start)
+    await send({"type": "http.response.body", "body": rendered.body})

@@ -1,0 +1,336 @@
+"""A resource's own deferred answers (AAuth-01 "Deferred Responses", "Interaction Chaining").
+
+When the application learns, while it works for a caller, that a person must act further down the chain, it tells its
+``Deferral``. The caller then gets this resource's own 202 with its own pending URL, the work goes on, and the answer
+waits at that URL for the same agent. This module never decides anything and asks nobody.
+
+Place ``DeferredResponses`` *inside* ``AAuthMiddleware``: it needs to know whose request it holds. The work lives in
+this process: when it ends, so does what it held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from aauthkit.errors import (
+    AAuthError,
+    ConfigurationError,
+    Expired,
+    InternalError,
+    InvalidCode,
+    MethodNotAllowed,
+    NotFound,
+    RateLimited,
+    Unavailable,
+    render,
+)
+from aauthkit.headers import parse_prefer_wait, requirement
+from aauthkit.resource.asgi import verified_of
+
+PENDING_PATH = "/aauth/pending/"
+INTERACTION_PATH = "/aauth/interaction"
+
+_log = logging.getLogger("aauthkit.resource")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeferralSettings:
+    """Bounds, each argued. ``hold`` is longer than the ten minutes a person has, plus the work after the decision."""
+
+    hold: timedelta = timedelta(minutes=15)
+    longest_wait: timedelta = timedelta(seconds=45)
+    # A finished answer stays for a caller whose connection broke on the way.
+    keep: timedelta = timedelta(minutes=2)
+    most_pending: int = 1000
+    # One agent that never sends its people anywhere must not take the places of the others.
+    most_pending_of_one: int = 50
+    # What a held answer may weigh, in bytes; one that streams straight through is not counted.
+    largest_answer: int = 8_388_608
+
+
+@dataclass(frozen=True, kw_only=True)
+class Onward:
+    """Where the person must go: the interaction another server asked for."""
+
+    url: str
+    code: str
+
+
+@dataclass
+class Deferral:
+    """Given to the application at ``scope["aauth.deferral"]``: a place to say that a person is needed."""
+
+    onward: Onward | None = None
+    _changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+
+    def interaction(self, url: str, code: str) -> None:
+        """A person must open ``url`` with ``code``; the caller is told by a 202. May be called again for a next one.
+
+        Raises ``ConfigurationError`` for what cannot be an address and a code.
+        """
+        printable = all(text.isascii() and text.isprintable() for text in (url, code))
+        if not printable or urlsplit(url).scheme not in ("https", "http"):
+            raise ConfigurationError("An interaction is an http address and a code, in printable ASCII.")
+        self.onward = Onward(url=url, code=code)
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def changed(self) -> Coroutine[Any, Any, Any]:
+        """Wait for the next interaction."""
+        return self._changed.wait()
+
+
+@dataclass
+class _Held:
+    """One piece of work and what it answered."""
+
+    agent: str
+    deferral: Deferral
+    work: asyncio.Task[None]
+    answer: _Answer
+    told: Onward | None = None
+    withdrawn: bool = False
+
+
+class _Answer:
+    """The application's answer: sent on as it comes until the request is deferred, collected from then on."""
+
+    def __init__(self, send: Send, largest: int) -> None:
+        self._send = send
+        self._room = largest
+        self.started = False
+        self.deferred = asyncio.Event()
+        self.events: list[Message] = []
+
+    async def take(self, event: Message) -> None:
+        if not self.deferred.is_set():
+            self.started = True
+            await self._send(event)
+            return
+        self._room -= len(event.get("body", b""))
+        if self._room < 0:
+            raise InternalError("the answer is too large to be held")
+        self.events.append(event)
+
+    def listening(self, receive: Receive) -> Receive:
+        """``receive`` for the application: once the caller has its 202, their hanging up is not the work's concern."""
+
+        async def hear() -> Message:
+            event = await receive()
+            if event["type"] == "http.disconnect" and self.deferred.is_set():
+                await asyncio.Event().wait()
+            return event
+
+        return hear
+
+
+class DeferredResponses:
+    """Runs ``app`` so that it can ask for a person without keeping the caller's connection."""
+
+    def __init__(self, app: ASGIApp, *, origin: str, settings: DeferralSettings | None = None) -> None:
+        self._app = app
+        self._origin = origin
+        self._settings = settings or DeferralSettings()
+        self._held: dict[str, _Held] = {}
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self._drop_everything()
+        elif scope["type"] != "http":
+            await self._app(scope, receive, send)
+        else:
+            await self._http(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = _Answer(send, self._settings.largest_answer)
+        try:
+            if scope["path"].startswith(PENDING_PATH):
+                await self._pending(scope, send)
+            elif scope["path"] == INTERACTION_PATH:
+                await self._redirect(scope, send)
+            elif "aauth" in scope:
+                await self._start(scope, receive, send, answer)
+            else:
+                await self._app(scope, receive, send)
+        except AAuthError as error:
+            if answer.started:
+                raise
+            await _fail(send, error)
+
+    # A request, and what becomes of it
+
+    async def _start(self, scope: Scope, receive: Receive, send: Send, answer: _Answer) -> None:
+        deferral = Deferral()
+        app_scope = {**scope, "aauth.deferral": deferral}
+        work = asyncio.create_task(self._run(app_scope, answer.listening(receive), answer.take))
+        asked = asyncio.create_task(deferral.changed())
+        try:
+            await asyncio.wait({work, asked}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done() or answer.started:
+                await work
+                return
+            self._make_room(_owner(scope), work)
+            answer.deferred.set()
+        except asyncio.CancelledError:
+            work.cancel()
+            raise
+        finally:
+            asked.cancel()
+        handle = self._hold(_Held(agent=_owner(scope), deferral=deferral, work=work, answer=answer))
+        await self._still_pending(handle, self._held[handle], send)
+
+    def _make_room(self, owner: str, work: asyncio.Task[None]) -> None:
+        """Refuse what cannot be held; requests that need nobody are not affected by those that wait."""
+        refusal: AAuthError | None = None
+        if len(self._held) >= self._settings.most_pending:
+            refusal = Unavailable("Too many requests are waiting for people here; try again later.")
+        elif sum(held.agent == owner for held in self._held.values()) >= self._settings.most_pending_of_one:
+            refusal = RateLimited("Too many requests of this agent wait for people; finish some.", retry_after=30)
+        if refusal is not None:
+            work.cancel()
+            raise refusal
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+    def _hold(self, held: _Held) -> str:
+        handle = secrets.token_urlsafe(24)
+        self._held[handle] = held
+        task = asyncio.create_task(self._expire(handle, held))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return handle
+
+    async def _expire(self, handle: str, held: _Held) -> None:
+        await asyncio.wait({held.work}, timeout=self._settings.hold.total_seconds())
+        held.work.cancel()
+        (outcome,) = await asyncio.gather(held.work, return_exceptions=True)
+        if isinstance(outcome, Exception) and not isinstance(outcome, AAuthError):
+            _log.error("a held request failed", exc_info=outcome)
+        await asyncio.sleep(self._settings.keep.total_seconds())
+        self._held.pop(handle, None)
+
+    def _drop_everything(self) -> None:
+        for held in self._held.values():
+            held.work.cancel()
+        for task in self._background:
+            task.cancel()
+        self._held.clear()
+
+    # The pending URL
+
+    async def _pending(self, scope: Scope, send: Send) -> None:
+        handle = scope["path"].removeprefix(PENDING_PATH)
+        held = self._held.get(handle)
+        # Another agent's handle looks like none at all.
+        if held is None or "aauth" not in scope or held.agent != _owner(scope):
+            raise NotFound("There is no pending request here for this agent.")
+        if scope["method"] == "GET":
+            await self._poll(handle, held, scope, send)
+        elif scope["method"] == "DELETE":
+            # AAuth-01 "Cancel Request": the work is ended, and its URL is gone.
+            held.withdrawn = True
+            held.work.cancel()
+            await _answer(send, 204, {"Cache-Control": "no-store"}, b"")
+        else:
+            raise MethodNotAllowed("Poll with GET, withdraw with DELETE.")
+
+    async def _poll(self, handle: str, held: _Held, scope: Scope, send: Send) -> None:
+        if held.withdrawn:
+            raise InvalidCode("This request was withdrawn.")
+        await self._wait(held, parse_prefer_wait(_header(scope, b"prefer")))
+        if not held.work.done():
+            await self._still_pending(handle, held, send)
+            return
+        if held.work.cancelled():
+            raise Expired("Nobody decided in time; make the request again.")
+        failure = held.work.exception()
+        if failure is not None:
+            raise failure if isinstance(failure, AAuthError) else InternalError("", debug=repr(failure))
+        for event in held.answer.events:
+            await send(event)
+
+    async def _wait(self, held: _Held, seconds: float) -> None:
+        """Until the answer is there, or a next interaction: the person cannot act on what nobody told them."""
+        if held.deferral.onward is not held.told:
+            return
+        changed = asyncio.create_task(held.deferral.changed())
+        longest = min(seconds, self._settings.longest_wait.total_seconds())
+        try:
+            await asyncio.wait({held.work, changed}, timeout=longest, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            changed.cancel()
+
+    async def _still_pending(self, handle: str, held: _Held, send: Send) -> None:
+        onward = held.told = held.deferral.onward
+        headers = {"Location": PENDING_PATH + handle, "Retry-After": "1", "Cache-Control": "no-store"}
+        body: dict[str, str] = {"status": "pending", "pending_url": self._origin + PENDING_PATH + handle}
+        if onward is not None:
+            # The code names one request of one person server; it is taken over, not minted anew, so that what the
+            # person compares is the same at every hop. The URL is ours and forwards to where the decision is made.
+            url = self._origin + INTERACTION_PATH
+            headers["AAuth-Requirement"] = requirement("interaction", url=url, code=onward.code)
+            body.update(requirement="interaction", code=onward.code, interaction_url=url)
+        headers["Content-Type"] = "application/json"
+        await _answer(send, 202, headers, json.dumps(body).encode())
+
+    # The person on their way
+
+    async def _redirect(self, scope: Scope, send: Send) -> None:
+        query = parse_qs(scope["query_string"].decode("latin-1")[:2048])
+        code = query.get("code", [""])[0]
+        asked = (held.deferral.onward for held in self._held.values() if not held.work.done())
+        onward = next((onward for onward in asked if onward is not None and onward.code == code), None)
+        if onward is None:
+            raise InvalidCode("This code is unknown or was used up; start again where you came from.")
+        location = f"{onward.url}?code={quote(onward.code, safe='')}"
+        # The way back travels along. It has no security role: the server that asks decides whether to follow it.
+        if callback := query.get("callback", [""])[0]:
+            location += f"&callback={quote(callback, safe='')}"
+        await _answer(send, 303, {"Location": location, "Cache-Control": "no-store"}, b"")
+
+
+def deferral_of(scope: Scope) -> Deferral:
+    """The deferral of the request behind ``scope``; raises ``KeyError`` outside ``DeferredResponses``."""
+    deferral: Deferral = scope["aauth.deferral"]
+    return deferral
+
+
+def tell(deferral: Deferral) -> Callable[[Any], None]:
+    """An ``on_interaction`` callback for an agent's outgoing calls that passes the person's turn to the caller."""
+    return lambda interaction: deferral.interaction(interaction.url, interaction.code)
+
+
+def _owner(scope: Scope) -> str:
+    verified = verified_of(scope)
+    return verified.agent or verified.thumbprint
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
+
+
+async def _fail(send: Send, error: AAuthError) -> None:
+    rendered = render(error)
+    await _answer(send, rendered.status, rendered.headers, rendered.body)
+
+
+async def _answer(send: Send, status: int, headers: dict[str, str], body: bytes) -> None:
+    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    raw.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,192 @@
+"""What every server of ours does before and after its own work: bounded bodies, messages to verify, errors rendered.
+
+It reads a request into the values the core understands, has it verified by the core, and turns the one error tree
+into answers. It decides nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Scope
+
+from aauthkit.clock import Clock
+from aauthkit.discovery import Discovery
+from aauthkit.errors import (
+    AAuthError,
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    render,
+)
+from aauthkit.flow import AsyncFetcher, Fetch, Fetched, arun
+from aauthkit.httpsig.message import Message
+from aauthkit.httpsig.replay import Replays
+from aauthkit.verify import Requirements, VerifiedRequest, verify_request
+
+# Larger than the largest request any endpoint expects, two nested tokens included.
+MAX_BODY = 65_536
+# RFC 3986 §3.3 `pchar` and the slash: for servers that hand over the decoded path only.
+_IN_A_PATH = "/:@!$&'()*+,;=-._~"
+
+_log = logging.getLogger("aauthkit.serving")
+
+
+async def read_body(request: Request, *, limit: int = MAX_BODY) -> bytes:
+    """The body, at most `limit` bytes; raises `PayloadTooLarge` without reading further."""
+    declared = request.headers.get("content-length", "0")
+    if declared.isascii() and declared.isdigit() and int(declared[:12]) > limit:
+        raise PayloadTooLarge(f"Send at most {limit} bytes.")
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                raise PayloadTooLarge(f"Send at most {limit} bytes.")
+    except ClientDisconnect as error:
+        raise InvalidRequest("The request ended before its body did.") from error
+    return bytes(body)
+
+
+def message_from_scope(scope: Scope, body: bytes, *, issuer: str) -> Message:
+    """An ASGI request as its signature sees it; the scheme is the issuer's, since TLS may end in front of us.
+
+    Two Host lines name no server: the authority is empty then, and refused as none of ours.
+    """
+    headers = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"])
+    hosts = [value for name, value in headers if name == "host"]
+    raw_path: bytes = scope.get("raw_path") or quote(scope["path"], safe=_IN_A_PATH).encode()
+    query: bytes = scope["query_string"]
+    return Message(
+        method=scope["method"],
+        scheme=issuer.partition(":")[0],
+        authority=hosts[0].strip() if len(hosts) == 1 else "",
+        path=raw_path.split(b"?", 1)[0].decode("latin-1") or "/",
+        query=query.decode("latin-1") if query else None,
+        headers=headers,
+        body=body,
+    )
+
+
+def json_object(body: bytes, *, empty_is: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The body as a JSON object; raises `InvalidRequest`."""
+    if not body.strip() and empty_is is not None:
+        return dict(empty_is)
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest("Send the body as a JSON object.") from error
+    if not isinstance(value, dict):
+        raise InvalidRequest("Send the body as a JSON object.")
+    return value
+
+
+def text_member(
+    members: Mapping[str, Any], name: str, *, longest: int, required: bool = False, lines: bool = False
+) -> str | None:
+    """A string member of a JSON body, trimmed; control characters are refused, line breaks too unless `lines`."""
+    value = members.get(name)
+    if value is None:
+        if required:
+            raise InvalidRequest(f"The member {name} is required.")
+        return None
+    if not isinstance(value, str) or len(value) > longest:
+        raise InvalidRequest(f"The member {name} is a string of at most {longest} characters.")
+    trimmed = value.strip()
+    if required and not trimmed:
+        raise InvalidRequest(f"The member {name} must not be empty.")
+    allowed = "\n\r\t" if lines else ""
+    if any(not character.isprintable() and character not in allowed for character in trimmed):
+        raise InvalidRequest(f"The member {name} has characters that cannot be shown.")
+    return trimmed
+
+
+def answer(status: int, members: Mapping[str, Any] | list[Any], headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON answer that nobody caches."""
+    body = json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
+    return Response(
+        body,
+        status_code=status,
+        media_type="application/json",
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )
+
+
+def error_answer(error: AAuthError) -> Response:
+    """The answer for an error of the tree; what only the operator may know goes to the log."""
+    if error.debug:
+        _log.info("%s: %s (%s)", error.code, error.detail, error.debug)
+    rendered = render(error)
+    return Response(rendered.body, status_code=rendered.status, headers=rendered.headers)
+
+
+async def on_aauth_error(_request: Request, error: Exception) -> Response:
+    return error_answer(error if isinstance(error, AAuthError) else InternalError("", debug=repr(error)))
+
+
+async def on_http_exception(_request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        return error_answer(MethodNotAllowed("This address does not answer that method."))
+    return error_answer(NotFound("There is nothing here."))
+
+
+async def on_bug(_request: Request, _error: Exception) -> Response:
+    return error_answer(InternalError(""))
+
+
+# For Starlette(exception_handlers=…): one tree, one renderer, on every path.
+EXCEPTION_HANDLERS: dict[Any, Any] = {
+    AAuthError: on_aauth_error,
+    HTTPException: on_http_exception,
+    Exception: on_bug,
+}
+
+
+class RequestVerifier:
+    """`verify_request` for the endpoints of one server, driven over the network."""
+
+    def __init__(
+        self,
+        requirements: Requirements,
+        *,
+        issuer: str,
+        discovery: Discovery,
+        fetcher: AsyncFetcher,
+        replays: Replays,
+        clock: Clock,
+    ) -> None:
+        self._requirements = requirements
+        self._issuer = issuer
+        self._discovery = discovery
+        self._fetcher = fetcher
+        self._replays = replays
+        self._clock = clock
+
+    async def verify(self, request: Request) -> VerifiedRequest:
+        """Read and verify the request; its body is in the result's message."""
+        message = message_from_scope(request.scope, await read_body(request), issuer=self._issuer)
+        flow = verify_request(
+            message, self._requirements, discovery=self._discovery, replays=self._replays, clock=self._clock
+        )
+        return await arun(flow, self._fetcher)
+
+
+class OwnDocuments:
+    """A fetcher that answers for this process's own documents itself, so a server never has to call itself."""
+
+    def __init__(self, documents: Mapping[str, Mapping[str, Any]], others: AsyncFetcher) -> None:
+        self._documents = {url: json.dumps(document).encode() for url, document in documents.items()}
+        self._others = others
+
+    async def fetch(self, request: Fetch) -> Fetched:
+        own = self._documents.get(request.url)
+        return await self._others.fetch(request) if own is None else Fetched(status=200, body=own)

@@ -1,0 +1,371 @@
+"""The one way a request is verified, by everybody: resource, proxy front ends, person server, agent provider, CLI.
+
+``verify_request`` performs the steps of AAuth-01 "Verification (Server)" in order, each a named function; then the
+digest is checked against the body, then replay. It is a flow: documents it needs are yielded as ``Fetch``. It returns a
+``VerifiedRequest``, which nothing else can construct, and raises the one error tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import InitVar, dataclass, field, replace
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from aauthkit import jwt as jws
+from aauthkit.clock import Clock
+from aauthkit.discovery import Discovery
+from aauthkit.drafts import Draft
+from aauthkit.errors import (
+    ConfigurationError,
+    InvalidJWT,
+    InvalidKey,
+    InvalidRequest,
+    InvalidSignature,
+    Unavailable,
+    UnsupportedAlgorithm,
+    UntrustedIssuer,
+)
+from aauthkit.flow import Flow
+from aauthkit.httpsig.message import Message
+from aauthkit.httpsig.replay import Replays, fingerprint
+from aauthkit.httpsig.sign import BASE_COMPONENTS
+from aauthkit.httpsig.verify import (
+    Signature,
+    check_coverage,
+    check_digest,
+    check_parameters,
+    check_signature,
+    check_times,
+    read_signature,
+    signature_labels,
+)
+from aauthkit.identifiers import server_identifier
+from aauthkit.jwt import JWT
+from aauthkit.keys import PublicKey
+from aauthkit.sigkey import ConfirmationJWT, DelegationJWT, HeaderWebKey, PublishedKey, Scheme, parse_signature_key
+from aauthkit.sigkey.jkt_jwt import Delegation
+from aauthkit.tokens import agent as agent_tokens
+from aauthkit.tokens import auth as auth_tokens
+from aauthkit.tokens.agent import AgentToken, judge_agent_token
+from aauthkit.tokens.auth import AuthToken, judge_auth_token
+from aauthkit.tokens.claims import IN_SIGNATURE_KEY, Judge
+from aauthkit.trust import Trust, TrustedIssuer
+
+DEFAULT_WINDOW = timedelta(seconds=60)
+
+
+class Level(StrEnum):
+    """How much is known about the caller (AAuth-01 "Keying Material")."""
+
+    PSEUDONYMOUS = "pseudonymous"
+    IDENTIFIED = "identified"
+    AUTHORIZED = "authorized"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requirements:
+    """What a server asks of a request. What would fail open when forgotten has no default."""
+
+    authorities: frozenset[str]
+    """The host (and port) values this server answers to; a request signed for another is refused."""
+    drafts: tuple[Draft, ...]
+    schemes: frozenset[str]
+    """Accepted Signature-Key schemes: `hwk`, `jkt-jwt`, `jwks_uri`, `jwt`."""
+    token_types: frozenset[str]
+    """Accepted `typ` values under `jwt`."""
+    agent_providers: Trust
+    auth_issuers: Trust
+    audience: str | None
+    """This server's identifier; auth tokens must name it."""
+    development: bool
+    cover: tuple[str, ...] = ()
+    """Components asked for beyond the base profile (`additional_signature_components`)."""
+    window: timedelta = DEFAULT_WINDOW
+    authority: str | None = None
+    """The authority clients sign, when a proxy hides it (`authority_override`)."""
+    allow_unsafe_replay: bool = False
+    """Named relaxation for peers whose signer cannot tell two equal calls in a second apart (DESIGN §4 rule 1)."""
+
+    def __post_init__(self) -> None:
+        if not self.authorities and self.authority is None:
+            raise ConfigurationError("A server that verifies must know the host names it answers to.")
+        if not self.drafts:
+            raise ConfigurationError("A server that verifies must speak a draft.")
+        if auth_tokens.TYP in self.token_types and self.audience is None:
+            raise ConfigurationError("A server that accepts auth tokens must know its own identifier.")
+
+
+_PROOF = object()
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifiedRequest:
+    """A request whose signature, key, token, digest and freshness were checked; only ``verify_request`` makes one."""
+
+    message: Message = field(repr=False)
+    scheme: str
+    key: PublicKey
+    agent_token: AgentToken | None = None
+    auth_token: AuthToken | None = None
+    delegation: Delegation | None = None
+    published: PublishedKey | None = None
+    token: str | None = field(default=None, repr=False)
+    """The token as it was presented, for passing on as `upstream_token`; never logged."""
+    kid: str | None = None
+    _proof: InitVar[object] = None
+
+    def __post_init__(self, _proof: object) -> None:
+        # Not a field, so that dataclasses.replace cannot carry it over to a changed copy.
+        if _proof is not _PROOF:
+            raise TypeError("a VerifiedRequest comes from verify_request only")
+
+    @property
+    def level(self) -> Level:
+        if self.auth_token is not None:
+            return Level.AUTHORIZED
+        if self.agent_token is not None or self.published is not None:
+            return Level.IDENTIFIED
+        return Level.PSEUDONYMOUS
+
+    @property
+    def thumbprint(self) -> str:
+        """RFC 7638 thumbprint of the key that signed the request."""
+        return self.key.thumbprint
+
+    @property
+    def agent(self) -> str | None:
+        """The agent's identifier; for `jwks_uri` the signer's URL; ``None`` when pseudonymous."""
+        if self.auth_token is not None:
+            return self.auth_token.agent
+        if self.agent_token is not None:
+            return str(self.agent_token.agent)
+        return self.published.id if self.published is not None else None
+
+    @property
+    def issuer(self) -> str | None:
+        """Who vouches for the key: the token's issuer, or the signer itself under `jwks_uri`."""
+        token = self.auth_token or self.agent_token
+        if token is not None:
+            return token.issuer
+        return self.published.id if self.published is not None else None
+
+    @property
+    def token_type(self) -> str | None:
+        if self.auth_token is not None:
+            return auth_tokens.TYP
+        return agent_tokens.TYP if self.agent_token is not None else None
+
+    @property
+    def jti(self) -> str | None:
+        token = self.auth_token or self.agent_token
+        return token.jti if token is not None else None
+
+    @property
+    def expires_at(self) -> int | None:
+        """When the token (or delegation) that carried the key ends, in Unix seconds."""
+        bounded = self.auth_token or self.agent_token or self.delegation
+        return bounded.expires_at if bounded is not None else None
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        return self.auth_token.scopes if self.auth_token is not None else ()
+
+    @property
+    def scope(self) -> str | None:
+        return self.auth_token.scope if self.auth_token is not None else None
+
+    @property
+    def sub(self) -> str | None:
+        """The person, as the auth token directs it to this resource."""
+        return self.auth_token.sub if self.auth_token is not None else None
+
+    @property
+    def act(self) -> Mapping[str, Any] | None:
+        return self.auth_token.act if self.auth_token is not None else None
+
+    @property
+    def ps(self) -> str | None:
+        """The agent's person server, when its agent token names one."""
+        return self.agent_token.ps if self.agent_token is not None else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Credential:
+    """What step 5 found: the key and what vouches for it."""
+
+    key: PublicKey
+    agent_token: AgentToken | None = None
+    auth_token: AuthToken | None = None
+    delegation: Delegation | None = None
+    published: PublishedKey | None = None
+    token: str | None = field(default=None, repr=False)
+    kid: str | None = None
+
+
+def verify_request(
+    message: Message, requirements: Requirements, *, discovery: Discovery, replays: Replays, clock: Clock
+) -> Flow[VerifiedRequest]:
+    """Verify one request; the caller drives the flow with ``run`` or ``arun``.
+
+    Raises ``SignatureError`` (401) or ``Unavailable`` (503, a trusted issuer does not answer).
+    """
+    message = _for_us(message, requirements)
+    signature, scheme = _read_headers(message, requirements)  # step 1
+    check_coverage(message, signature, (*BASE_COMPONENTS, *requirements.cover))  # step 2
+    check_times(signature, now=clock.now(), window=requirements.window)  # step 3
+    _check_scheme(scheme, requirements)  # step 4
+    credential = yield from _credential(scheme, requirements, discovery, clock.now())  # step 5
+    check_parameters(signature, credential.key)  # step 6
+    check_signature(message, signature, credential.key)  # step 7
+    check_digest(message, signature)
+    _check_replay(message, signature, credential.key, requirements, replays, clock.now())
+    return VerifiedRequest(
+        message=message,
+        scheme=scheme.name,
+        key=credential.key,
+        agent_token=credential.agent_token,
+        auth_token=credential.auth_token,
+        delegation=credential.delegation,
+        published=credential.published,
+        token=credential.token,
+        kid=credential.kid,
+        _proof=_PROOF,
+    )
+
+
+def _for_us(message: Message, requirements: Requirements) -> Message:
+    if requirements.authority is not None:
+        return replace(message, authority=requirements.authority)
+    if message.normalised_authority not in requirements.authorities:
+        raise InvalidSignature("The request is signed for a host that is not this server.")
+    return message
+
+
+def _read_headers(message: Message, requirements: Requirements) -> tuple[Signature, Scheme]:
+    base64url = any(draft.base64url_signatures for draft in requirements.drafts)
+    inputs, signatures = signature_labels(message, base64url=base64url)
+    label, scheme = parse_signature_key(message.field("signature-key"), inputs.keys() & signatures.keys())
+    return read_signature(label, inputs, signatures), scheme
+
+
+def _check_scheme(scheme: Scheme, requirements: Requirements) -> None:
+    if scheme.name not in requirements.schemes:
+        raise InvalidKey(f"The Signature-Key scheme here must be one of: {' '.join(sorted(requirements.schemes))}.")
+
+
+def _credential(scheme: Scheme, requirements: Requirements, discovery: Discovery, now: float) -> Flow[_Credential]:
+    match scheme:
+        case HeaderWebKey(key=key):
+            return _Credential(key=key)
+        case DelegationJWT():
+            delegation = scheme.judge(drafts=requirements.drafts, now=now)
+            return _Credential(key=delegation.ephemeral_key, delegation=delegation)
+        case PublishedKey():
+            return (yield from _published(scheme, requirements, discovery))
+        case ConfirmationJWT():
+            return (yield from _token(scheme.jwt, requirements, discovery, now))
+
+
+def _published(scheme: PublishedKey, requirements: Requirements, discovery: Discovery) -> Flow[_Credential]:
+    try:
+        server_identifier(scheme.id, development=requirements.development)
+        entry = requirements.agent_providers.admit(scheme.id)
+        if scheme.dwk != agent_tokens.DWK:
+            raise InvalidKey(f"The dwk of an agent's published key is {agent_tokens.DWK}.")
+        key = yield from _published_key(entry, scheme, requirements.drafts, discovery)
+    except (InvalidRequest, UntrustedIssuer) as error:
+        raise InvalidKey(error.detail, debug=error.debug) from error
+    return _Credential(key=key, published=scheme, kid=scheme.kid)
+
+
+def _published_key(
+    entry: TrustedIssuer, scheme: PublishedKey, drafts: tuple[Draft, ...], discovery: Discovery
+) -> Flow[PublicKey]:
+    """The key as the first draft that can read it reads it: nothing else in the request tells the draft."""
+    for draft in drafts[:-1]:
+        try:
+            return (yield from _issuer_key(entry, scheme.dwk, scheme.kid, draft, discovery))
+        except (InvalidKey, UnsupportedAlgorithm):
+            continue
+    return (yield from _issuer_key(entry, scheme.dwk, scheme.kid, drafts[-1], discovery))
+
+
+def _token(raw: str, requirements: Requirements, discovery: Discovery, now: float) -> Flow[_Credential]:
+    token = jws.parse(raw)
+    if token.typ not in requirements.token_types:
+        raise InvalidJWT(f"The token's typ here must be one of: {' '.join(sorted(requirements.token_types))}.")
+    draft = draft_of(token, requirements.drafts)
+    judge = Judge(draft=draft, now=now, development=requirements.development)
+    if token.typ == agent_tokens.TYP:
+        agent_token = judge_agent_token(token, judge)
+        entry = _admit(requirements.agent_providers, agent_token.issuer)
+        if not entry.may_issue_for(agent_token.agent):
+            raise InvalidJWT("The agent's domain is not one its issuer may name.")
+        yield from _check_issuer_signature(token, entry, agent_tokens.DWK, judge.draft, discovery)
+        return _Credential(key=agent_token.key, agent_token=agent_token, token=token.raw, kid=token.kid)
+    auth_token = judge_auth_token(token, judge, audience=requirements.audience)
+    entry = _admit(requirements.auth_issuers, auth_token.issuer)
+    yield from _check_issuer_signature(token, entry, auth_token.dwk, judge.draft, discovery)
+    return _Credential(key=auth_token.key, auth_token=auth_token, token=token.raw, kid=token.kid)
+
+
+def _admit(trust: Trust, issuer: str) -> TrustedIssuer:
+    try:
+        return trust.admit(issuer)
+    except UntrustedIssuer as error:
+        # Signature Keys has no code of its own for this; the JWT "fails verification" here, and nothing was fetched.
+        raise InvalidJWT(error.detail) from error
+
+
+def _check_issuer_signature(
+    token: JWT, entry: TrustedIssuer, dwk: str, draft: Draft, discovery: Discovery
+) -> Flow[None]:
+    with IN_SIGNATURE_KEY.translated():
+        key = yield from _issuer_key(entry, dwk, token.kid, draft, discovery)
+        token.verify(key, draft)
+
+
+def _issuer_key(entry: TrustedIssuer, dwk: str, kid: str | None, draft: Draft, discovery: Discovery) -> Flow[PublicKey]:
+    try:
+        return (yield from discovery.key(entry.issuer, dwk, kid, draft, jwks_uri=entry.jwks_uri))
+    except Unavailable as error:
+        if entry.listed:
+            raise
+        # Whoever sent the token chose this issuer, so its silence is the token's fault: no 5xx on hostile input.
+        raise InvalidRequest("The issuer of the key does not answer.", debug=error.debug) from error
+
+
+def draft_of(token: JWT, drafts: tuple[Draft, ...]) -> Draft:
+    """Which of ``drafts`` a token is written in: by its `alg`, and where that is shared by its key's `alg`."""
+    alg = token.header.get("alg")
+    speaking = [draft for draft in drafts if alg in draft.jose_algorithms.values()]
+    if not speaking:
+        raise InvalidJWT("The token's alg is not accepted here.")
+    confirmation = token.claims.get("cnf")
+    jwk = confirmation.get("jwk") if isinstance(confirmation, Mapping) else None
+    if isinstance(jwk, Mapping):
+        matching = [draft for draft in speaking if draft.jwk_alg_written == ("alg" in jwk)]
+        return (matching or speaking)[0]
+    return speaking[0]
+
+
+def _check_replay(
+    message: Message,
+    signature: Signature,
+    key: PublicKey,
+    requirements: Requirements,
+    replays: Replays,
+    now: float,
+) -> None:
+    if message.is_safe or requirements.allow_unsafe_replay:
+        return
+    value = key.canonical_signature(signature.value)
+    seen = fingerprint(message, thumbprint=key.thumbprint, created=signature.created, signature=value)
+    until = signature.created + requirements.window.total_seconds() + 1
+    if now >= until:
+        # Fetching a key took it out of the window, and the cache may have let go of what it is a copy of.
+        raise InvalidSignature("The request arrived too late to tell it from a copy; sign it anew.")
+    if not replays.is_new(seen, until=until, now=now):
+        raise InvalidSignature("This request was already received; sign each request anew.")

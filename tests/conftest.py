@@ -1,0 +1,33 @@
+"""What every test shares: the event loop the project runs on, how many examples property tests try, and the one
+running system that black-box suites ask.
+
+Never a fixture about a role; those live beside its tests.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from tests.system.running import Systems
+
+# No deadline: a test asserts what happens, never how fast. `make test-long` asks for "long".
+settings.register_profile("quick", max_examples=60, deadline=None)
+settings.register_profile("long", max_examples=5000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def systems(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Systems]:
+    """One for all suites of a run: the system has fixed ports, so there is at most one at a time."""
+    systems = Systems(tmp_path_factory.mktemp("system"))
+    yield systems
+    systems.stop()
