@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
+
+import pytest
 
 from aauthkit.demo.supervisor import commands, processes
 from aauthkit.demo.supervisor.record import StateDirectory
-from aauthkit.demo.supervisor.running import STOP_GRACE
 from tests.demo.supervisor.conftest import Demo, eventually, get, gone, row
 
 
@@ -161,11 +164,23 @@ def test_stop_ends_what_a_killed_supervisor_left_behind(demo: Demo) -> None:
     assert gone(sessions)
 
 
-def test_a_recorded_number_that_now_names_another_process_is_left_alone(demo: Demo) -> None:
-    mine = processes.Process.current()
-    stranger = processes.Process(pid=os.getsid(0), started=mine.started - 1)
-    processes.end_sessions([stranger], STOP_GRACE)
-    assert mine.alive()
+def test_a_recorded_number_that_now_names_another_process_is_left_alone() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True) as stranger:
+        now = processes.Process.of(stranger.pid)
+        assert now is not None
+        processes.end_sessions([processes.Process(pid=now.pid, started=now.started - 1)], timedelta(seconds=1))
+        assert now.alive()
+        processes.end_sessions([now], timedelta(seconds=5))
+        assert not now.alive()
+
+
+def test_the_session_we_run_in_is_never_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when its leader ended long ago, or lives outside this container, where the session's number is 0."""
+    ended: list[int] = []
+    monkeypatch.setattr(processes, "signal_session", lambda session, _number: ended.append(session))
+    monkeypatch.setattr(processes, "_stat", lambda _pid: None)
+    processes.end_sessions([processes.Process(pid=pid, started=1) for pid in (0, os.getsid(0))], timedelta(0))
+    assert ended == []
 
 
 def test_detached_returns_0_once_ready_and_goes_on(demo: Demo) -> None:

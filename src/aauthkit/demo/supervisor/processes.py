@@ -86,7 +86,8 @@ def end_sessions(leaders: list[Process], grace: timedelta) -> None:
     """Ask every process of these sessions to end, wait, then make it so.
 
     A session whose number now names another process is left alone: a number is only given again once nobody is left
-    in its session.
+    in its session. So is the one we run in, whose leader may have ended, and number 0, which is everything started
+    from outside this container.
     """
     sessions = [leader.pid for leader in leaders if _still_ours(leader)]
     for session in sessions:
@@ -99,7 +100,7 @@ def end_sessions(leaders: list[Process], grace: timedelta) -> None:
 
 
 def _still_ours(leader: Process) -> bool:
-    return Process.of(leader.pid) in {None, leader}
+    return leader.pid not in {0, os.getsid(0)} and Process.of(leader.pid) in {None, leader}
 
 
 def wait_until_gone(sessions: list[int], grace: timedelta) -> bool:
