@@ -33,6 +33,7 @@ LAYERS = (
     ("fetching",),
     ("trust",),
     ("discovery",),
+    ("revocation",),
     ("verify",),
     # What the serving roles share: it knows requests and transactions, and no role.
     ("database", "serving"),

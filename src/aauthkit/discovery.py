@@ -18,7 +18,15 @@ from typing import Any
 
 from aauthkit.clock import Clock, SystemClock
 from aauthkit.drafts import Draft
-from aauthkit.errors import AAuthError, InvalidRequest, SignatureError, Unavailable, UnknownKey
+from aauthkit.errors import (
+    AAuthError,
+    InvalidRequest,
+    IssuerMismatch,
+    IssuerMissing,
+    SignatureError,
+    Unavailable,
+    UnknownKey,
+)
 from aauthkit.flow import Fetch, Fetched, Flow
 from aauthkit.identifiers import endpoint_url, server_identifier
 from aauthkit.keys import PublicKey
@@ -98,8 +106,10 @@ class Discovery:
             raise InvalidRequest(f"There is no AAuth metadata document named {dwk[:64]!r}.")
         issuer = server_identifier(issuer, development=self.development)
         document = yield from self._document(f"{issuer}/.well-known/{dwk}", refresh=False)
-        if document.get("issuer") != issuer:
-            raise InvalidRequest(f"The metadata of {issuer} names another issuer.")
+        if "issuer" not in document:
+            raise IssuerMissing(f"The metadata of {issuer} names no issuer.")
+        if document["issuer"] != issuer:
+            raise IssuerMismatch(f"The metadata of {issuer} names another issuer.")
         return document
 
     def key(

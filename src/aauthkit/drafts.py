@@ -27,10 +27,23 @@ class Draft:
     exchange_endpoint: str
     """Metadata member of the person server that takes a resource token."""
     auth_token_names_agent: bool
-    """Whether auth tokens carry `agent` and `act`, and resource tokens `agent`."""
+    """Whether auth tokens carry `agent` and `act`, and resource tokens `agent`; else both name the person."""
+    person_tokens: bool
+    """Whether a person token comes before a resource token, which then names it."""
     base64url_signatures: bool
     """Whether a base64url byte sequence in Signature is accepted on input."""
+    problem_details: bool
+    """Whether error bodies are problem+json (RFC 9457) and signature errors speak Signature Keys -09."""
+    body_covered: bool
+    """Whether a body sent to a person server or a revocation endpoint must be covered by the signature."""
+    lowercase_agents: bool
+    """Whether the local part of an agent identifier is lower case only."""
+    metadata_name: str
+    """Metadata member that holds the display name of a server."""
+    iat_skew: timedelta
+    """How far ahead of our clock a token's `iat` may lie."""
     agent_token_lifetime: timedelta = timedelta(hours=24)
+    person_token_lifetime: timedelta = timedelta(hours=1)
     resource_token_lifetime: timedelta = timedelta(minutes=5)
     auth_token_lifetime: timedelta = timedelta(hours=1)
 
@@ -42,7 +55,14 @@ DRAFT_01 = Draft(
     jwk_alg_written=False,
     exchange_endpoint="token_endpoint",
     auth_token_names_agent=True,
+    person_tokens=False,
     base64url_signatures=True,
+    problem_details=False,
+    body_covered=False,
+    lowercase_agents=True,
+    metadata_name="client_name",
+    # A clock that is a little ahead would otherwise refuse fresh tokens.
+    iat_skew=timedelta(seconds=5),
 )
 
 DRAFT_11 = Draft(
@@ -52,10 +72,21 @@ DRAFT_11 = Draft(
     jwk_alg_written=True,
     exchange_endpoint="auth_token_endpoint",
     auth_token_names_agent=False,
+    person_tokens=True,
     base64url_signatures=False,
+    problem_details=True,
+    body_covered=True,
+    lowercase_agents=False,
+    metadata_name="name",
+    # AAuth-11 §11.5.2: the bound SHOULD be the signature validity window.
+    iat_skew=timedelta(seconds=60),
 )
 
 DRAFTS: Mapping[str, Draft] = MappingProxyType({draft.name: draft for draft in (DRAFT_01, DRAFT_11)})
+
+
+NATIVE = DRAFT_11
+"""What the library speaks where nobody said otherwise."""
 
 
 def draft_named(name: str) -> Draft:

@@ -1,6 +1,6 @@
 """The names of the protocol: server identifiers, agent identifiers, endpoint URLs; parsed strictly, never resolved.
 
-AAuth-01 "Identifiers": a server identifier is an https origin without port, path, query or fragment, in lower case.
+AAuth-11 §11.1: a server identifier is an https origin without port, path, query or fragment, in lower case.
 With ``development`` on, ``http`` and ports are accepted for loopback names only (DESIGN §1).
 """
 
@@ -15,7 +15,7 @@ from aauthkit.errors import InvalidRequest
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_LOCAL_PART = re.compile(r"[a-z0-9\-_+.]{1,255}")
+_LOCAL_PART = re.compile(r"[A-Za-z0-9\-_+.]{1,255}")
 _MAX_URL = 2048
 
 
@@ -63,7 +63,7 @@ def host_of(identifier: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AgentIdentifier:
-    """``aauth:local@domain`` (AAuth-01 "Agent Identifiers"); compared as an exact string."""
+    """``aauth:local@domain`` (AAuth-11 §5.2); compared as an exact string, upper and lower case kept apart."""
 
     local: str
     domain: str
@@ -78,7 +78,7 @@ class AgentIdentifier:
             raise InvalidRequest("An agent identifier has the form aauth:local@domain.")
         local, at, domain = value.removeprefix("aauth:").partition("@")
         if not at or not _LOCAL_PART.fullmatch(local):
-            raise InvalidRequest("The local part of an agent identifier is 1 to 255 of a-z 0-9 - _ + . characters.")
+            raise InvalidRequest("The local part of an agent identifier is 1 to 255 of A-Z a-z 0-9 - _ + . characters.")
         if len(domain) > 253 or not _HOST_NAME.fullmatch(domain):
             raise InvalidRequest("The domain of an agent identifier is a lower-case host name without scheme or port.")
         return cls(local, domain)

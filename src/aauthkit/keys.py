@@ -157,7 +157,7 @@ class PublicKey:
             raise InvalidKey("The key is not a JSON object.")
         if not isinstance(jwk.get("kty"), str) or any(name in jwk for name in ("d", "k", "p", "q")):
             raise InvalidKey("The key is not a public JWK.")
-        algorithm = _algorithm_of(jwk)
+        algorithm = _algorithm_of(jwk, draft)
         _check_alg(jwk.get("alg"), algorithm, draft)
         _check_use(jwk)
         kid = jwk.get("kid")
@@ -320,16 +320,20 @@ def _member(jwk: Mapping[str, Any], name: str) -> bytes:
         raise InvalidKey(f"The key's member {name} is not base64url.") from error
 
 
-def _algorithm_of(jwk: Mapping[str, Any]) -> Algorithm:
+def _algorithm_of(jwk: Mapping[str, Any], draft: Draft) -> Algorithm:
     kty, crv = jwk.get("kty"), jwk.get("crv")
     algorithm = ALGORITHMS.get((kty, crv)) if isinstance(kty, str) and isinstance(crv, str) else None
     if algorithm is None:
+        if draft.jwk_alg_required and jwk.get("alg") in tuple(draft.jose_algorithms.values()):
+            raise InvalidKey("The key's alg disagrees with its kty or crv.")
         raise UnsupportedAlgorithm("Keys here are Ed25519 (OKP) or P-256 (EC).")
     return algorithm
 
 
 # DRAFT 01: `alg` may be absent and then follows from kty and crv; "EdDSA" names Ed25519. The fully specified name is
-# accepted as well, since a key published for 11 is the same key. DRAFT 11: `alg` is required and "EdDSA" refused.
+# accepted as well, since a key published for 11 is the same key.
+# DRAFT 11 (AAuth-11 §11.3.1, §11.3.4 step 6): `alg` is required, "EdDSA" is no name, and a name we implement that
+# disagrees with kty or crv makes the key, not the algorithm, the fault.
 def _check_alg(alg: object, algorithm: Algorithm, draft: Draft) -> None:
     if alg is None and not draft.jwk_alg_required:
         return
@@ -337,9 +341,11 @@ def _check_alg(alg: object, algorithm: Algorithm, draft: Draft) -> None:
     if draft is DRAFT_01:
         accepted.add(DRAFT_11.jose_algorithms[algorithm.name])
     if alg is None:
-        raise InvalidKey("The key has no alg; every key must name its algorithm.")
+        raise UnsupportedAlgorithm("The key has no alg; every key must name its algorithm.")
     if not isinstance(alg, str):
         raise InvalidKey("The key's alg is not a string.")
+    if draft.jwk_alg_required and alg not in accepted and alg in draft.jose_algorithms.values():
+        raise InvalidKey("The key's alg disagrees with its kty or crv.")
     if alg not in accepted:
         raise UnsupportedAlgorithm(f"The key's alg does not name {algorithm.crv}; use {sorted(accepted)[0]}.")
 

@@ -19,6 +19,7 @@ from starlette.types import Scope
 
 from aauthkit.clock import Clock
 from aauthkit.discovery import Discovery
+from aauthkit.drafts import DRAFT_01, Draft
 from aauthkit.errors import (
     AAuthError,
     InternalError,
@@ -121,16 +122,23 @@ def answer(status: int, members: Mapping[str, Any] | list[Any], headers: Mapping
     )
 
 
-def error_answer(error: AAuthError) -> Response:
+def spoken_draft(request: Request) -> Draft:
+    """The draft an answer to ``request`` is written in: what its endpoint found out, else draft 01."""
+    draft = getattr(request.state, "draft", None)
+    return draft if isinstance(draft, Draft) else DRAFT_01
+
+
+def error_answer(error: AAuthError, draft: Draft = DRAFT_01) -> Response:
     """The answer for an error of the tree; what only the operator may know goes to the log."""
     if error.debug:
         _log.info("%s: %s (%s)", error.code, error.detail, error.debug)
-    rendered = render(error)
+    rendered = render(error, draft)
     return Response(rendered.body, status_code=rendered.status, headers=rendered.headers)
 
 
-async def on_aauth_error(_request: Request, error: Exception) -> Response:
-    return error_answer(error if isinstance(error, AAuthError) else InternalError("", debug=repr(error)))
+async def on_aauth_error(request: Request, error: Exception) -> Response:
+    raised = error if isinstance(error, AAuthError) else InternalError("", debug=repr(error))
+    return error_answer(raised, spoken_draft(request))
 
 
 async def on_http_exception(_request: Request, error: Exception) -> Response:

@@ -1,6 +1,6 @@
 """The one way a request is verified, by everybody: resource, proxy front ends, person server, agent provider, CLI.
 
-``verify_request`` performs the steps of AAuth-01 "Verification (Server)" in order, each a named function; then the
+``verify_request`` performs the steps of AAuth-11 §11.3.4 in order, each a named function; then the
 digest is checked against the body, then replay. It is a flow: documents it needs are yielded as ``Fetch``. It returns a
 ``VerifiedRequest``, which nothing else can construct, and raises the one error tree.
 """
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from aauthkit import jwt as jws
@@ -23,7 +24,11 @@ from aauthkit.errors import (
     InvalidKey,
     InvalidRequest,
     InvalidSignature,
+    IssuerMismatch,
+    IssuerMissing,
+    RevokedJWT,
     Unavailable,
+    UnknownKey,
     UnsupportedAlgorithm,
     UntrustedIssuer,
 )
@@ -44,20 +49,38 @@ from aauthkit.httpsig.verify import (
 from aauthkit.identifiers import server_identifier
 from aauthkit.jwt import JWT
 from aauthkit.keys import PublicKey
-from aauthkit.sigkey import ConfirmationJWT, DelegationJWT, HeaderWebKey, PublishedKey, Scheme, parse_signature_key
+from aauthkit.revocation import Revocations
+from aauthkit.sigkey import (
+    ConfirmationJWT,
+    DelegationJWT,
+    HeaderWebKey,
+    PublishedKey,
+    Scheme,
+    SignatureKey,
+    read_scheme,
+    select_member,
+)
 from aauthkit.sigkey.jkt_jwt import Delegation
 from aauthkit.tokens import agent as agent_tokens
 from aauthkit.tokens import auth as auth_tokens
+from aauthkit.tokens import person as person_tokens
 from aauthkit.tokens.agent import AgentToken, judge_agent_token
 from aauthkit.tokens.auth import AuthToken, judge_auth_token
 from aauthkit.tokens.claims import IN_SIGNATURE_KEY, Judge
+from aauthkit.tokens.person import PersonToken, judge_person_token
+from aauthkit.tokens.presented import PresentedToken
 from aauthkit.trust import Trust, TrustedIssuer
 
 DEFAULT_WINDOW = timedelta(seconds=60)
+# AAuth-11 §11.3.3.1: on requests with a body to a person server, an access server or any revocation endpoint.
+BODY_COMPONENTS = ("content-type", "content-digest")
+_NO_PUBLISHED: Mapping[str, Trust] = MappingProxyType({})
+# What draft 11 says of an issuer's documents; draft 01 calls all of it a bad token.
+_ISSUER_FAULTS = (UnknownKey, IssuerMissing, IssuerMismatch)
 
 
 class Level(StrEnum):
-    """How much is known about the caller (AAuth-01 "Keying Material")."""
+    """How much is known about the caller: a key, who acts (and for whom), or also what was allowed."""
 
     PSEUDONYMOUS = "pseudonymous"
     IDENTIFIED = "identified"
@@ -77,9 +100,15 @@ class Requirements:
     """Accepted `typ` values under `jwt`."""
     agent_providers: Trust
     auth_issuers: Trust
+    """Who may issue person tokens and auth tokens."""
     audience: str | None
-    """This server's identifier; auth tokens must name it."""
+    """This server's identifier; person and auth tokens must name it."""
     development: bool
+    published: Mapping[str, Trust] = field(default_factory=lambda: _NO_PUBLISHED)
+    """Which servers may sign for themselves with `jwks_uri`, by their `dwk` (AAuth-11 §11.3.2); agent providers
+    without an entry are judged by ``agent_providers``."""
+    cover_body: bool = False
+    """Whether a body must be covered where the draft says so: person and access servers, revocation endpoints."""
     cover: tuple[str, ...] = ()
     """Components asked for beyond the base profile (`additional_signature_components`)."""
     window: timedelta = DEFAULT_WINDOW
@@ -93,8 +122,8 @@ class Requirements:
             raise ConfigurationError("A server that verifies must know the host names it answers to.")
         if not self.drafts:
             raise ConfigurationError("A server that verifies must speak a draft.")
-        if auth_tokens.TYP in self.token_types and self.audience is None:
-            raise ConfigurationError("A server that accepts auth tokens must know its own identifier.")
+        if {auth_tokens.TYP, person_tokens.TYP} & self.token_types and self.audience is None:
+            raise ConfigurationError("A server that accepts person or auth tokens must know its own identifier.")
 
 
 _PROOF = object()
@@ -106,8 +135,11 @@ class VerifiedRequest:
 
     message: Message = field(repr=False)
     scheme: str
+    draft: Draft
+    """The draft the caller speaks, as its token or key shows."""
     key: PublicKey
     agent_token: AgentToken | None = None
+    person_token: PersonToken | None = None
     auth_token: AuthToken | None = None
     delegation: Delegation | None = None
     published: PublishedKey | None = None
@@ -125,7 +157,7 @@ class VerifiedRequest:
     def level(self) -> Level:
         if self.auth_token is not None:
             return Level.AUTHORIZED
-        if self.agent_token is not None or self.published is not None:
+        if self.agent_token or self.person_token or self.published:
             return Level.IDENTIFIED
         return Level.PSEUDONYMOUS
 
@@ -136,7 +168,10 @@ class VerifiedRequest:
 
     @property
     def agent(self) -> str | None:
-        """The agent's identifier; for `jwks_uri` the signer's URL; ``None`` when pseudonymous."""
+        """The agent's identifier; for `jwks_uri` the signer's URL; ``None`` when pseudonymous.
+
+        In draft 11 no agent identifier reaches a resource with a person or auth token: ``None`` then, too.
+        """
         if self.auth_token is not None:
             return self.auth_token.agent
         if self.agent_token is not None:
@@ -146,27 +181,38 @@ class VerifiedRequest:
     @property
     def issuer(self) -> str | None:
         """Who vouches for the key: the token's issuer, or the signer itself under `jwks_uri`."""
-        token = self.auth_token or self.agent_token
-        if token is not None:
-            return token.issuer
+        if self._token is not None:
+            return self._token.issuer
         return self.published.id if self.published is not None else None
 
     @property
     def token_type(self) -> str | None:
         if self.auth_token is not None:
             return auth_tokens.TYP
+        if self.person_token is not None:
+            return person_tokens.TYP
         return agent_tokens.TYP if self.agent_token is not None else None
 
     @property
     def jti(self) -> str | None:
-        token = self.auth_token or self.agent_token
-        return token.jti if token is not None else None
+        return self._token.jti if self._token is not None else None
 
     @property
     def expires_at(self) -> int | None:
         """When the token (or delegation) that carried the key ends, in Unix seconds."""
-        bounded = self.auth_token or self.agent_token or self.delegation
+        bounded = self._token or self.delegation
         return bounded.expires_at if bounded is not None else None
+
+    @property
+    def _token(self) -> AgentToken | PersonToken | AuthToken | None:
+        return self.auth_token or self.person_token or self.agent_token
+
+    @property
+    def presented(self) -> PresentedToken | None:
+        """The person or auth token as a resource token names it (AAuth-11 §6.7); ``None`` when neither was shown."""
+        token = self.auth_token if self.draft.person_tokens else None
+        shown = token or self.person_token
+        return PresentedToken.of(shown) if shown is not None else None
 
     @property
     def scopes(self) -> tuple[str, ...]:
@@ -178,8 +224,9 @@ class VerifiedRequest:
 
     @property
     def sub(self) -> str | None:
-        """The person, as the auth token directs it to this resource."""
-        return self.auth_token.sub if self.auth_token is not None else None
+        """The person, as the person or auth token directs it to this resource."""
+        token = self.auth_token or self.person_token
+        return token.sub if token is not None else None
 
     @property
     def act(self) -> Mapping[str, Any] | None:
@@ -187,8 +234,11 @@ class VerifiedRequest:
 
     @property
     def ps(self) -> str | None:
-        """The agent's person server, when its agent token names one."""
-        return self.agent_token.ps if self.agent_token is not None else None
+        """The person server: of the person who was named, else the one the agent token names."""
+        if self.person_token is not None:
+            return self.person_token.issuer
+        token = self.auth_token or self.agent_token
+        return token.ps if token is not None else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +246,9 @@ class _Credential:
     """What step 5 found: the key and what vouches for it."""
 
     key: PublicKey
+    draft: Draft
     agent_token: AgentToken | None = None
+    person_token: PersonToken | None = None
     auth_token: AuthToken | None = None
     delegation: Delegation | None = None
     published: PublishedKey | None = None
@@ -205,27 +257,38 @@ class _Credential:
 
 
 def verify_request(
-    message: Message, requirements: Requirements, *, discovery: Discovery, replays: Replays, clock: Clock
+    message: Message,
+    requirements: Requirements,
+    *,
+    discovery: Discovery,
+    replays: Replays,
+    clock: Clock,
+    revocations: Revocations | None = None,
 ) -> Flow[VerifiedRequest]:
     """Verify one request; the caller drives the flow with ``run`` or ``arun``.
 
     Raises ``SignatureError`` (401) or ``Unavailable`` (503, a trusted issuer does not answer).
     """
     message = _for_us(message, requirements)
-    signature, scheme = _read_headers(message, requirements)  # step 1
-    check_coverage(message, signature, (*BASE_COMPONENTS, *requirements.cover))  # step 2
+    signature, member = _read_headers(message, requirements)  # step 1
+    check_coverage(message, signature, _required_components(message, requirements, requirements.drafts))  # step 2
     check_times(signature, now=clock.now(), window=requirements.window)  # step 3
-    _check_scheme(scheme, requirements)  # step 4
+    scheme = read_scheme(member, requirements.schemes)  # step 4
     credential = yield from _credential(scheme, requirements, discovery, clock.now())  # step 5
-    check_parameters(signature, credential.key)  # step 6
+    _check_not_revoked(credential, revocations)
+    # Step 2 again, where only the token told which draft's rules hold for the body.
+    check_coverage(message, signature, _required_components(message, requirements, (credential.draft,)))
+    check_parameters(signature, credential.key, ignore_alg=credential.draft.problem_details)  # step 6
     check_signature(message, signature, credential.key)  # step 7
     check_digest(message, signature)
     _check_replay(message, signature, credential.key, requirements, replays, clock.now())
     return VerifiedRequest(
         message=message,
         scheme=scheme.name,
+        draft=credential.draft,
         key=credential.key,
         agent_token=credential.agent_token,
+        person_token=credential.person_token,
         auth_token=credential.auth_token,
         delegation=credential.delegation,
         published=credential.published,
@@ -243,25 +306,25 @@ def _for_us(message: Message, requirements: Requirements) -> Message:
     return message
 
 
-def _read_headers(message: Message, requirements: Requirements) -> tuple[Signature, Scheme]:
+def _read_headers(message: Message, requirements: Requirements) -> tuple[Signature, SignatureKey]:
     base64url = any(draft.base64url_signatures for draft in requirements.drafts)
     inputs, signatures = signature_labels(message, base64url=base64url)
-    label, scheme = parse_signature_key(message.field("signature-key"), inputs.keys() & signatures.keys())
-    return read_signature(label, inputs, signatures), scheme
+    member = select_member(message.field("signature-key"), inputs.keys() & signatures.keys())
+    return read_signature(member.label, inputs, signatures), member
 
 
-def _check_scheme(scheme: Scheme, requirements: Requirements) -> None:
-    if scheme.name not in requirements.schemes:
-        raise InvalidKey(f"The Signature-Key scheme here must be one of: {' '.join(sorted(requirements.schemes))}.")
+def _required_components(message: Message, requirements: Requirements, drafts: tuple[Draft, ...]) -> tuple[str, ...]:
+    body = requirements.cover_body and bool(message.body) and all(draft.body_covered for draft in drafts)
+    return tuple(dict.fromkeys((*BASE_COMPONENTS, *requirements.cover, *(BODY_COMPONENTS if body else ()))))
 
 
 def _credential(scheme: Scheme, requirements: Requirements, discovery: Discovery, now: float) -> Flow[_Credential]:
     match scheme:
         case HeaderWebKey(key=key):
-            return _Credential(key=key)
+            return _Credential(key=key, draft=requirements.drafts[0])
         case DelegationJWT():
             delegation = scheme.judge(drafts=requirements.drafts, now=now)
-            return _Credential(key=delegation.ephemeral_key, delegation=delegation)
+            return _Credential(key=delegation.ephemeral_key, draft=requirements.drafts[0], delegation=delegation)
         case PublishedKey():
             return (yield from _published(scheme, requirements, discovery))
         case ConfirmationJWT():
@@ -271,25 +334,31 @@ def _credential(scheme: Scheme, requirements: Requirements, discovery: Discovery
 def _published(scheme: PublishedKey, requirements: Requirements, discovery: Discovery) -> Flow[_Credential]:
     try:
         server_identifier(scheme.id, development=requirements.development)
-        entry = requirements.agent_providers.admit(scheme.id)
-        if scheme.dwk != agent_tokens.DWK:
-            raise InvalidKey(f"The dwk of an agent's published key is {agent_tokens.DWK}.")
-        key = yield from _published_key(entry, scheme, requirements.drafts, discovery)
+        entry = _trust_in_published(scheme.dwk, requirements).admit(scheme.id)
+        key, draft = yield from _published_key(entry, scheme, requirements.drafts, discovery)
     except (InvalidRequest, UntrustedIssuer) as error:
         raise InvalidKey(error.detail, debug=error.debug) from error
-    return _Credential(key=key, published=scheme, kid=scheme.kid)
+    return _Credential(key=key, draft=draft, published=scheme, kid=scheme.kid)
+
+
+def _trust_in_published(dwk: str, requirements: Requirements) -> Trust:
+    if dwk in requirements.published:
+        return requirements.published[dwk]
+    if dwk == agent_tokens.DWK:
+        return requirements.agent_providers
+    raise InvalidKey("The dwk in Signature-Key is not that of a server which may call here.")
 
 
 def _published_key(
     entry: TrustedIssuer, scheme: PublishedKey, drafts: tuple[Draft, ...], discovery: Discovery
-) -> Flow[PublicKey]:
+) -> Flow[tuple[PublicKey, Draft]]:
     """The key as the first draft that can read it reads it: nothing else in the request tells the draft."""
     for draft in drafts[:-1]:
         try:
-            return (yield from _issuer_key(entry, scheme.dwk, scheme.kid, draft, discovery))
+            return (yield from _issuer_key(entry, scheme.dwk, scheme.kid, draft, discovery)), draft
         except (InvalidKey, UnsupportedAlgorithm):
             continue
-    return (yield from _issuer_key(entry, scheme.dwk, scheme.kid, drafts[-1], discovery))
+    return (yield from _issuer_key(entry, scheme.dwk, scheme.kid, drafts[-1], discovery)), drafts[-1]
 
 
 def _token(raw: str, requirements: Requirements, discovery: Discovery, now: float) -> Flow[_Credential]:
@@ -303,12 +372,24 @@ def _token(raw: str, requirements: Requirements, discovery: Discovery, now: floa
         entry = _admit(requirements.agent_providers, agent_token.issuer)
         if not entry.may_issue_for(agent_token.agent):
             raise InvalidJWT("The agent's domain is not one its issuer may name.")
-        yield from _check_issuer_signature(token, entry, agent_tokens.DWK, judge.draft, discovery)
-        return _Credential(key=agent_token.key, agent_token=agent_token, token=token.raw, kid=token.kid)
+        yield from _check_issuer_signature(token, entry, agent_tokens.DWK, draft, discovery)
+        return _Credential(key=agent_token.key, draft=draft, agent_token=agent_token, token=token.raw, kid=token.kid)
+    if token.typ == person_tokens.TYP and draft.person_tokens:
+        person_token = judge_person_token(token, judge, audience=requirements.audience)
+        entry = _admit(requirements.auth_issuers, person_token.issuer)
+        yield from _check_issuer_signature(token, entry, person_tokens.DWK, draft, discovery)
+        return _Credential(key=person_token.key, draft=draft, person_token=person_token, token=token.raw, kid=token.kid)
     auth_token = judge_auth_token(token, judge, audience=requirements.audience)
     entry = _admit(requirements.auth_issuers, auth_token.issuer)
-    yield from _check_issuer_signature(token, entry, auth_token.dwk, judge.draft, discovery)
-    return _Credential(key=auth_token.key, auth_token=auth_token, token=token.raw, kid=token.kid)
+    yield from _check_issuer_signature(token, entry, auth_token.dwk, draft, discovery)
+    return _Credential(key=auth_token.key, draft=draft, auth_token=auth_token, token=token.raw, kid=token.kid)
+
+
+def _check_not_revoked(credential: _Credential, revocations: Revocations | None) -> None:
+    """§11.12.5: a token that verifies and was withdrawn is told so, not called malformed or expired."""
+    token = credential.auth_token or credential.person_token or credential.agent_token
+    if revocations is not None and token is not None and revocations.is_revoked(token.issuer, token.jti):
+        raise RevokedJWT("The token was revoked by its issuer; get a fresh one from it.")
 
 
 def _admit(trust: Trust, issuer: str) -> TrustedIssuer:
@@ -322,7 +403,7 @@ def _admit(trust: Trust, issuer: str) -> TrustedIssuer:
 def _check_issuer_signature(
     token: JWT, entry: TrustedIssuer, dwk: str, draft: Draft, discovery: Discovery
 ) -> Flow[None]:
-    with IN_SIGNATURE_KEY.translated():
+    with IN_SIGNATURE_KEY.translated(keep=_ISSUER_FAULTS if draft.problem_details else ()):
         key = yield from _issuer_key(entry, dwk, token.kid, draft, discovery)
         token.verify(key, draft)
 
@@ -347,8 +428,9 @@ def draft_of(token: JWT, drafts: tuple[Draft, ...]) -> Draft:
     jwk = confirmation.get("jwk") if isinstance(confirmation, Mapping) else None
     if isinstance(jwk, Mapping):
         matching = [draft for draft in speaking if draft.jwk_alg_written == ("alg" in jwk)]
-        return (matching or speaking)[0]
-    return speaking[0]
+    else:
+        matching = [draft for draft in speaking if draft.auth_token_names_agent == ("agent" in token.claims)]
+    return (matching or speaking)[0]
 
 
 def _check_replay(

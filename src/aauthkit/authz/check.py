@@ -15,6 +15,7 @@ from typing import Any, TypeGuard
 
 from aauthkit.authz.outcome import CLAIM_HEADERS, SIGNATURE_HEADERS, Call, Outcome, Result, refused
 from aauthkit.authz.resources import ProtectedResource, Resources
+from aauthkit.drafts import NATIVE
 from aauthkit.errors import AAuthError, DeniedError, InternalError, InvalidRequest, PolicyDenied
 from aauthkit.flow import Flow
 from aauthkit.httpsig.message import Message
@@ -39,7 +40,7 @@ def check(call: Call, resources: Resources, verification: Verification) -> Flow[
     """Decide about one request."""
     resource = resources.find(call.resource_id, call.message.authority)
     if resource is None:
-        return refused(UnknownResource("No resource is configured here under this name."))
+        return refused(UnknownResource("No resource is configured here under this name."), NATIVE)
     try:
         return (yield from _decide(call, resource, verification))
     except AAuthError as error:
@@ -80,6 +81,7 @@ def _decide(call: Call, resource: ProtectedResource, verification: Verification)
     denied = PolicyDenied("The request is verified, but the resource's policy does not allow it.")
     return refused(
         denied,
+        resource.settings.draft,
         metadata={**metadata, "authorization_denied": True},
         resource_id=resource.id,
         facts={**facts, "detail": verdict.reason[:_MAX_REASON]},
@@ -115,12 +117,13 @@ def _challenged(admission: Admission, resource: ProtectedResource) -> Outcome:
     challenge = admission.challenge
     assert challenge is not None  # noqa: S101 (the caller looked)
     facts = {**_facts(admission.verified), "resource_token_jti": admission.resource_token_jti}
-    return refused(challenge, metadata=metadata_of(admission.verified), resource_id=resource.id, facts=facts)
+    metadata = metadata_of(admission.verified)
+    return refused(challenge, resource.settings.draft, metadata=metadata, resource_id=resource.id, facts=facts)
 
 
 def _refused(error: AAuthError, resource: ProtectedResource) -> Outcome:
     detail = f"{error.detail} {error.debug}".strip()[:_MAX_REASON]
-    return refused(error, resource_id=resource.id, facts={"detail": detail})
+    return refused(error, resource.settings.draft, resource_id=resource.id, facts={"detail": detail})
 
 
 def _is_header_value(value: str | None) -> TypeGuard[str]:

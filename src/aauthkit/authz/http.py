@@ -19,9 +19,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aauthkit.authz.outcome import Call, Outcome, Result, first_traceparent, refused
 from aauthkit.authz.resources import ProtectedResource
+from aauthkit.drafts import NATIVE
 from aauthkit.errors import AAuthError, InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, render
 from aauthkit.httpsig.message import Message
 from aauthkit.resource.metadata import JWKS_PATH, METADATA_PATH, resource_jwks, resource_metadata
+from aauthkit.serving import spoken_draft
 
 CHECK_PATH = b"/check"
 RESOURCE_TOKEN_PATH = "/resource/token"
@@ -64,7 +66,7 @@ class HTTPFront:
             body = await _read(receive, self._body_limit)
             outcome = await self._service.decide(_call(scope, target, body))
         except PayloadTooLarge as error:
-            outcome = refused(error)
+            outcome = refused(error, NATIVE)
         await _answer(send, outcome)
 
 
@@ -185,7 +187,7 @@ def _scope_of(body: bytes) -> str:
 
 async def _told(request: Request, error: Exception) -> Response:
     assert isinstance(error, AAuthError)  # noqa: S101 (registered for nothing else)
-    rendered = render(error)
+    rendered = render(error, spoken_draft(request))
     return Response(rendered.body, status_code=rendered.status, headers=rendered.headers)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from aauthkit.drafts import NATIVE, Draft
 from aauthkit.errors import AAuthError, Challenge, InvalidRequest, SignatureError, Unavailable, render
 from aauthkit.httpsig.message import Message
 
@@ -81,10 +82,10 @@ class Outcome:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def refused(error: AAuthError, *, metadata: Mapping[str, Any] | None = None, **decision: Any) -> Outcome:
+def refused(error: AAuthError, draft: Draft, *, metadata: Mapping[str, Any] | None = None, **decision: Any) -> Outcome:
     """The outcome of an error: what the client sees is ``render``'s, what the log sees is the code."""
-    rendered = render(error)
-    code = error.wire_code if isinstance(error, Challenge) else error.code
+    rendered = render(error, draft)
+    code = error.code_in(draft)
     return Outcome(
         result=_result(error),
         status=rendered.status,
@@ -97,7 +98,7 @@ def refused(error: AAuthError, *, metadata: Mapping[str, Any] | None = None, **d
 
 def malformed(detail: str) -> Outcome:
     """What the proxy sent is not a check at all."""
-    return refused(InvalidRequest(detail))
+    return refused(InvalidRequest(detail), NATIVE)
 
 
 def _result(error: AAuthError) -> Result:

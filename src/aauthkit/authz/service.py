@@ -15,6 +15,7 @@ from aauthkit.authz.outcome import Call, Outcome, refused
 from aauthkit.authz.resources import ProtectedResource, Resources
 from aauthkit.clock import Clock, SystemClock
 from aauthkit.discovery import CacheSettings, Discovery
+from aauthkit.drafts import NATIVE
 from aauthkit.errors import AAuthError, InternalError
 from aauthkit.fetching import HTTPFetcher
 from aauthkit.flow import AsyncFetcher, Fetch, Fetched, Flow, arun
@@ -88,7 +89,7 @@ class AuthorizationService:
         try:
             outcome = await arun(checks.check(call, now.resources, now.verification), fetcher)
         except Exception as error:  # check never raises; if it does, that is no answer "service down" either
-            outcome = refused(InternalError("The check failed.", debug=repr(error)))
+            outcome = refused(InternalError("The check failed.", debug=repr(error)), NATIVE)
         self._tell(call, outcome, started, fetcher.count)
         return outcome
 
@@ -104,7 +105,7 @@ class AuthorizationService:
             flow: Flow[tuple[str, Outcome]] = checks.resource_token(call, resource, scope, now.verification)
             token, outcome = await arun(flow, fetcher)
         except AAuthError as error:
-            self._tell(call, refused(error, resource_id=resource.id), started, fetcher.count)
+            self._tell(call, refused(error, resource.settings.draft, resource_id=resource.id), started, fetcher.count)
             raise
         self._tell(call, outcome, started, fetcher.count)
         return token

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from aauthkit.errors import InvalidInput, InvalidSignature, InvalidSignatureRequest, UnsupportedAlgorithm
+from aauthkit.errors import ClockSkew, InvalidInput, InvalidSignature, InvalidSignatureRequest, UnsupportedAlgorithm
 from aauthkit.httpsig.components import Component, MissingComponent, component_value, signature_base
 from aauthkit.httpsig.digest import digest_matches
 from aauthkit.httpsig.fields import MalformedField, parse_dictionary, serialise
@@ -96,7 +96,11 @@ def check_times(signature: Signature, *, now: float, window: timedelta) -> None:
         raise InvalidSignature("The signature has no created time; sign again with created set to now.")
     seconds = window.total_seconds()
     # Both edges are inside: a whole second of `created` stands for all of that second.
-    if not created - seconds <= int(now) <= created + seconds:
+    if created - seconds > int(now):
+        raise ClockSkew(
+            f"The signature's created time is more than {int(seconds)} seconds ahead of the clock here; set your clock."
+        )
+    if int(now) > created + seconds:
         raise InvalidSignature(
             f"The signature's created time is more than {int(seconds)} seconds from the clock here; "
             "check your clock and sign again."
@@ -105,10 +109,10 @@ def check_times(signature: Signature, *, now: float, window: timedelta) -> None:
         raise InvalidSignature("The signature has expired; sign again.")
 
 
-def check_parameters(signature: Signature, key: PublicKey) -> None:
-    """Step 6: the algorithm is the key's; a stated ``alg`` must say the same (Signature Keys "Algorithm Selection")."""
+def check_parameters(signature: Signature, key: PublicKey, *, ignore_alg: bool) -> None:
+    """Step 6: the algorithm is the key's. A stated ``alg`` is ignored (AAuth-11 §11.3.3.2), or must say the same."""
     alg = signature.parameters.get("alg")
-    if alg is not None and alg != key.algorithm.name:
+    if not ignore_alg and alg is not None and alg != key.algorithm.name:
         raise UnsupportedAlgorithm("The alg in Signature-Input is not the algorithm of the key.")
     unknown = set(signature.parameters) - _KNOWN_PARAMETERS
     if unknown:

@@ -19,7 +19,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from aauthkit.clock import Clock
-from aauthkit.errors import InvalidRequest, PeerError, Unavailable
+from aauthkit.errors import InvalidRequest, PeerError, Unavailable, Vocabulary
 from aauthkit.keys import b64url_encode
 from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.settings import OpenIDSettings
@@ -43,7 +43,7 @@ class NotSignedIn(PeerError):
     code = "login_required"
     status = 401
 
-    def headers(self) -> dict[str, str]:
+    def headers(self, draft: Vocabulary) -> dict[str, str]:
         return {"WWW-Authenticate": 'Bearer realm="person"'}
 
 

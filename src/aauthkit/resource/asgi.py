@@ -72,10 +72,10 @@ class AAuthMiddleware:
                 return
             verified = await self._admit(replace(message, body=body))
         except AAuthError as error:
-            await _respond(send, render(error))
+            await _respond(send, render(error, self._resource.draft))
             return
         except Exception as error:
-            await _respond(send, render(InternalError("verification failed", debug=repr(error))))
+            await _respond(send, render(InternalError("verification failed", debug=repr(error)), self._resource.draft))
             raise
         await self._app({**scope, "aauth": verified}, _replaying(body, receive), send)
 

@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from aauthkit.errors import Challenge, ConfigurationError, InvalidScope, PolicyDenied, UntrustedIssuer
+from aauthkit.errors import (
+    Challenge,
+    ConfigurationError,
+    InvalidScope,
+    InvalidSignatureRequest,
+    PolicyDenied,
+    UntrustedIssuer,
+    Vocabulary,
+)
 from aauthkit.headers import requirement
 from aauthkit.resource.settings import Resource
 from aauthkit.sigkey.accept import IDENTIFIED, accept_signature
@@ -28,18 +36,19 @@ class IssuedResourceToken:
 class SignatureRequired(Challenge):
     """The request is not signed: sign it with an agent token."""
 
-    code = "invalid_request"
-
     def __init__(self, resource: Resource) -> None:
         super().__init__(
             "Sign the request with an agent token in Signature-Key.",
             requirement=requirement("agent-token"),
-            code="invalid_request",
         )
         self._accept = accept_signature(sigkey=IDENTIFIED, cover=resource.cover)
 
-    def headers(self) -> dict[str, str]:
-        return {**super().headers(), "Accept-Signature": self._accept, "Signature-Error": "error=invalid_request"}
+    def headers(self, draft: Vocabulary) -> dict[str, str]:
+        error = {"Signature-Error": f"error={InvalidSignatureRequest('').code_in(draft)}"}
+        return {**super().headers(draft), "Accept-Signature": self._accept, **error}
+
+    def code_in(self, draft: Vocabulary) -> str:
+        return InvalidSignatureRequest("").code_in(draft)
 
 
 def agent_token_challenge() -> Challenge:

@@ -22,6 +22,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from aauthkit.drafts import NATIVE, Draft
 from aauthkit.errors import (
     AAuthError,
     ConfigurationError,
@@ -169,7 +170,7 @@ class DeferredResponses:
         except AAuthError as error:
             if answer.started:
                 raise
-            await _fail(send, error)
+            await _fail(send, error, _draft_of(scope))
 
     # A request, and what becomes of it
 
@@ -315,6 +316,11 @@ def tell(deferral: Deferral) -> Callable[[Any], None]:
     return lambda interaction: deferral.interaction(interaction.url, interaction.code)
 
 
+def _draft_of(scope: Scope) -> Draft:
+    """The caller's, or ours for the browser of a person."""
+    return verified_of(scope).draft if "aauth" in scope else NATIVE
+
+
 def _owner(scope: Scope) -> str:
     verified = verified_of(scope)
     return verified.agent or verified.thumbprint
@@ -324,8 +330,8 @@ def _header(scope: Scope, name: bytes) -> str | None:
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
 
 
-async def _fail(send: Send, error: AAuthError) -> None:
-    rendered = render(error)
+async def _fail(send: Send, error: AAuthError, draft: Draft) -> None:
+    rendered = render(error, draft)
     await _answer(send, rendered.status, rendered.headers, rendered.body)
 
 

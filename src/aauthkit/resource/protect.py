@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aauthkit.clock import Clock, SystemClock
 from aauthkit.discovery import Discovery
+from aauthkit.drafts import Draft
 from aauthkit.errors import AAuthError, InvalidRequest, MethodNotAllowed, render
 from aauthkit.fetching import HTTPFetcher
 from aauthkit.flow import AsyncFetcher
@@ -109,7 +110,7 @@ class _Published:
 
     async def _document(self, scope: Scope, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
-            await _fail(send, MethodNotAllowed("This document is only read."))
+            await _fail(send, MethodNotAllowed("This document is only read."), self._resource.draft)
             return
         document = self._documents[scope["path"]](self._resource)
         await _answer(send, 200, {"Content-Type": "application/json", "Cache-Control": "max-age=60"}, document)
@@ -132,7 +133,7 @@ class _ResourceTokens:
             wanted = _scope_of(verified.message.body or b"").split()
             issued = issue_resource_token(verified, self._resource, wanted, now=self._clock.now())
         except AAuthError as error:
-            await _fail(send, error)
+            await _fail(send, error, self._resource.draft)
             return
         headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
         await _answer(send, 200, headers, {"resource_token": issued.token})
@@ -149,8 +150,8 @@ def _scope_of(body: bytes) -> str:
     return scope
 
 
-async def _fail(send: Send, error: AAuthError) -> None:
-    rendered = render(error)
+async def _fail(send: Send, error: AAuthError, draft: Draft) -> None:
+    rendered = render(error, draft)
     await _send(send, rendered.status, rendered.headers, rendered.body)
 
 

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeAlias
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from http_sf import Token
 
-from aauthkit.errors import InvalidKey, InvalidSignatureRequest
+from aauthkit.errors import InvalidSignatureRequest, UnsupportedScheme
 from aauthkit.httpsig.fields import MalformedField, parse_dictionary
 from aauthkit.sigkey.hwk import HeaderWebKey
 from aauthkit.sigkey.jkt_jwt import DelegationJWT
@@ -23,8 +24,17 @@ SCHEMES: Mapping[str, type[Scheme]] = {
 }
 
 
-def parse_signature_key(value: str | None, labels: set[str]) -> tuple[str, Scheme]:
-    """The one label Signature-Key shares with ``labels``, and its scheme (DESIGN §4 rule 2).
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignatureKey:
+    """One member of Signature-Key: its label, the scheme it names, and what that scheme will read."""
+
+    label: str
+    scheme: object
+    parameters: Mapping[str, Any] = field(repr=False)
+
+
+def select_member(value: str | None, labels: set[str]) -> SignatureKey:
+    """The one member of Signature-Key whose label is among ``labels`` (DESIGN §4 rule 2).
 
     Labels of other signatures are ignored. Raises ``InvalidSignatureRequest`` when none or several are shared.
     """
@@ -40,11 +50,27 @@ def parse_signature_key(value: str | None, labels: set[str]) -> tuple[str, Schem
             "Exactly one label must be in all of Signature, Signature-Input and Signature-Key."
         )
     label = shared.pop()
-    name, parameters = members[label]
-    scheme = SCHEMES.get(str(name)) if isinstance(name, Token) else None
-    if scheme is None:
-        raise InvalidKey(f"The Signature-Key scheme must be one of {', '.join(SCHEMES)}.")
-    return label, scheme.from_parameters(parameters)
+    scheme, parameters = members[label]
+    return SignatureKey(label=label, scheme=scheme, parameters=parameters)
+
+
+def read_scheme(member: SignatureKey, accepted: Container[str] = SCHEMES) -> Scheme:
+    """What the member says, when its scheme is one of ``accepted`` (AAuth-11 §11.3.4 step 4).
+
+    Raises ``UnsupportedScheme`` before anything of another scheme is read, and ``InvalidKey`` for a malformed member.
+    """
+    supported = tuple(name for name in SCHEMES if name in accepted)
+    if not isinstance(member.scheme, Token) or str(member.scheme) not in supported:
+        raise UnsupportedScheme(
+            f"The Signature-Key scheme here must be one of: {', '.join(supported)}.", supported=supported
+        )
+    return SCHEMES[str(member.scheme)].from_parameters(member.parameters)
+
+
+def parse_signature_key(value: str | None, labels: set[str]) -> tuple[str, Scheme]:
+    """``select_member`` and ``read_scheme`` in one, for whoever takes every scheme."""
+    member = select_member(value, labels)
+    return member.label, read_scheme(member)
 
 
 __all__ = [
@@ -54,5 +80,8 @@ __all__ = [
     "HeaderWebKey",
     "PublishedKey",
     "Scheme",
+    "SignatureKey",
     "parse_signature_key",
+    "read_scheme",
+    "select_member",
 ]

@@ -1,4 +1,4 @@
-"""The agent token (AAuth-01 "Agent Token"): who an agent is, signed by its provider, bound to its key."""
+"""The agent token (AAuth-11 §5.3): who an agent is, signed by its provider, bound to its key."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ class AgentToken:
     ps: str | None
     issued_at: int
     expires_at: int
+    parent_agent: AgentIdentifier | None = None
+    """The parent, when this is a sub-agent's token (§10.2); drafts before 11 have none."""
 
 
 def build_agent_token(
@@ -40,6 +42,7 @@ def build_agent_token(
     now: float,
     lifetime: timedelta | None = None,
     jti: str | None = None,
+    parent_agent: AgentIdentifier | None = None,
 ) -> str:
     """Issue an agent token for the agent's current key ``confirm``, living at most 24 hours."""
     longest = draft.agent_token_lifetime
@@ -55,23 +58,25 @@ def build_agent_token(
     }
     if ps is not None:
         claims["ps"] = ps
+    if parent_agent is not None:
+        claims["parent_agent"] = str(parent_agent)
     return jws.encode(key, draft, TYP, claims)
 
 
 def judge_agent_token(token: JWT, judge: Judge) -> AgentToken:
-    """Every check of "Agent Token Verification" that needs no issuer key; the domain is checked by ``trust``."""
+    """Every check of §5.3.3 that needs no issuer key; the domain is checked by ``trust``."""
     judge.typ(token, TYP)
     claims = token.claims
     judge.dwk(claims, DWK)
     issued_at, expires_at = judge.times(claims, judge.draft.agent_token_lifetime)
-    with judge.errors.translated():
-        agent = AgentIdentifier.parse(claims.get("sub"))
+    parent = claims.get("parent_agent") if judge.draft.person_tokens else None
     return AgentToken(
         issuer=judge.server(claims, "iss"),
-        agent=agent,
+        agent=judge.agent(claims, "sub"),
         key=judge.key(claims),
         jti=judge.string(claims, "jti"),
         ps=judge.server(claims, "ps") if claims.get("ps") is not None else None,
         issued_at=issued_at,
         expires_at=expires_at,
+        parent_agent=judge.agent(claims, "parent_agent") if parent is not None else None,
     )

@@ -17,25 +17,28 @@ from aauthkit import jwt as jws
 from aauthkit.drafts import Draft
 from aauthkit.errors import (
     AAuthError,
+    ClockSkew,
     ExpiredAgentToken,
     ExpiredJWT,
+    ExpiredPresentedToken,
     ExpiredResourceToken,
+    ExpiredSubagentToken,
     ExpiredUpstreamToken,
     InvalidAgentToken,
     InvalidJWT,
     InvalidKey,
+    InvalidPresentedToken,
     InvalidRequest,
     InvalidResourceToken,
+    InvalidSubagentToken,
     InvalidUpstreamToken,
     SignatureError,
+    TokenClockSkew,
     UnsupportedAlgorithm,
 )
-from aauthkit.identifiers import server_identifier
+from aauthkit.identifiers import AgentIdentifier, server_identifier
 from aauthkit.jwt import JWT
 from aauthkit.keys import PublicKey
-
-# `exp` has no tolerance; `iat` forgives a clock that is this far ahead, which would otherwise refuse fresh tokens.
-IAT_SKEW = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
@@ -44,21 +47,27 @@ class TokenErrors:
 
     invalid: type[AAuthError]
     expired: type[AAuthError]
+    skewed: type[AAuthError] = TokenClockSkew
+    """Issued in our future (AAuth-11 §11.5.2); draft 01 has no word of its own for it in a body."""
 
     @contextmanager
-    def translated(self) -> Iterator[None]:
-        """Turn what parsing, keys and identifiers raise into this place's errors."""
+    def translated(self, *, keep: tuple[type[AAuthError], ...] = ()) -> Iterator[None]:
+        """Turn what parsing, keys and identifiers raise into this place's errors; ``keep`` are told as they are."""
         try:
             yield
+        except keep:
+            raise
         except (SignatureError, InvalidRequest) as error:
             kind = self.expired if isinstance(error, ExpiredJWT) else self.invalid
             raise kind(error.detail, debug=error.debug) from error
 
 
-IN_SIGNATURE_KEY = TokenErrors(InvalidJWT, ExpiredJWT)
+IN_SIGNATURE_KEY = TokenErrors(InvalidJWT, ExpiredJWT, ClockSkew)
 AS_AGENT_TOKEN = TokenErrors(InvalidAgentToken, ExpiredAgentToken)
 AS_RESOURCE_TOKEN = TokenErrors(InvalidResourceToken, ExpiredResourceToken)
+AS_PRESENTED_TOKEN = TokenErrors(InvalidPresentedToken, ExpiredPresentedToken)
 AS_UPSTREAM_TOKEN = TokenErrors(InvalidUpstreamToken, ExpiredUpstreamToken)
+AS_SUBAGENT_TOKEN = TokenErrors(InvalidSubagentToken, ExpiredSubagentToken)
 
 
 def parse(token: object, errors: TokenErrors) -> JWT:
@@ -90,6 +99,9 @@ class Judge:
     def refuse(self, detail: str) -> AAuthError:
         return self.errors.invalid(detail)
 
+    def _skewed(self, detail: str) -> AAuthError:
+        return (self.errors.skewed if self.draft.problem_details else self.errors.invalid)(detail)
+
     def typ(self, token: JWT, expected: str) -> None:
         """The type is decided before anything else (DESIGN §4 rule 4)."""
         if token.typ != expected:
@@ -100,6 +112,12 @@ class Judge:
         if value not in allowed:
             raise self.refuse(f"The token's dwk must be {' or '.join(allowed)}.")
         return value
+
+    def absent(self, claims: Mapping[str, Any], *names: str) -> None:
+        """Claims this kind of token must not have."""
+        found = [name for name in names if name in claims]
+        if found:
+            raise self.refuse(f"The token must not have: {' '.join(found)}.")
 
     def string(self, claims: Mapping[str, Any], name: str) -> str:
         value = claims.get(name)
@@ -115,6 +133,14 @@ class Judge:
         """A claim that is a server identifier."""
         with self.errors.translated():
             return server_identifier(claims.get(name), development=self.development)
+
+    def agent(self, claims: Mapping[str, Any], name: str) -> AgentIdentifier:
+        """A claim that is an agent identifier."""
+        with self.errors.translated():
+            agent = AgentIdentifier.parse(claims.get(name))
+        if self.draft.lowercase_agents and agent.local != agent.local.lower():
+            raise self.refuse("The local part of an agent identifier is written in lower case.")
+        return agent
 
     def audience(self, claims: Mapping[str, Any]) -> str:
         """`aud` as one string; an array of exactly one is accepted on input (DESIGN §1)."""
@@ -147,10 +173,11 @@ class Judge:
             raise self.refuse("The token needs iat and exp as integers.")
         if expires_at <= self.now:
             raise self.errors.expired("The token has expired; get a fresh one.")
-        if issued_at > self.now + IAT_SKEW.total_seconds():
-            raise self.refuse("The token was issued in the future.")
+        latest = self.now + self.draft.iat_skew.total_seconds()
+        if issued_at > latest:
+            raise self._skewed("The token was issued in the future; one of two clocks is wrong.")
         not_before = claims.get("nbf")
-        if not_before is not None and (type(not_before) is not int or not_before > self.now + IAT_SKEW.total_seconds()):
+        if not_before is not None and (type(not_before) is not int or not_before > latest):
             raise self.refuse("The token is not valid yet.")
         if expires_at - issued_at > longest.total_seconds():
             raise self.refuse(f"The token lives longer than {int(longest.total_seconds())} seconds.")

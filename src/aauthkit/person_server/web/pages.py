@@ -21,6 +21,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from aauthkit.drafts import NATIVE
 from aauthkit.errors import AAuthError, Conflict, InvalidRequest, MisuseError, NotFound
 from aauthkit.person_server.callbacks import accepted_callback
 from aauthkit.person_server.codes import Secrets
@@ -294,7 +295,7 @@ class Pages:
         response = self.show(
             "error.html", signed_in, status=500 if ours else error.status, detail="" if ours else error.detail
         )
-        response.headers.update({} if ours else error.headers())
+        response.headers.update({} if ours else error.headers(NATIVE))
         return response
 
     def to_login(self, request: Request) -> Response:

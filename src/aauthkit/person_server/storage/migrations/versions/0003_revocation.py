@@ -1,0 +1,10 @@
+"""Revocations received, and those still to be delivered."""
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Nothing yet."""
