@@ -1,5 +1,5 @@
-"""What every test shares: the event loop the project runs on, how many examples property tests try, and the one
-running system that black-box suites ask.
+"""What every test shares: the event loop the project runs on, how many examples property tests try, the one running
+system that black-box suites ask, and the check that a test which names an obligation names one there is.
 
 Never a fixture about a role; those live beside its tests.
 """
@@ -12,12 +12,17 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.conformance.plugin import refuse_unknown_ids
 from tests.system.running import Systems
 
 # No deadline: a test asserts what happens, never how fast. `make test-long` asks for "long".
 settings.register_profile("quick", max_examples=60, deadline=None)
 settings.register_profile("long", max_examples=5000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    refuse_unknown_ids(items)
 
 
 @pytest.fixture

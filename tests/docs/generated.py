@@ -1,6 +1,6 @@
 """The texts in the pages that the code writes: a block whose fence names one of them must be equal to it.
 
-``python -m tests.docs.generated`` writes all of them into the pages anew.
+``python -m tests.docs.generated`` writes all of them into the pages anew, and the page of obligations with them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from aauthkit.demo.supervisor.choices import Choices
 from aauthkit.demo.supervisor.console import table
 from aauthkit.demo.supervisor.parts import demo_parts
 from aauthkit.person_server.states import TRANSITIONS
+from tests.conformance import page as conformance
 from tests.docs.pages import Block, pages
 from tests.docs.wire import MARKET_ANALYSIS, SUPPLY_CHAIN, Exchange, System, fields, system
 
@@ -164,3 +165,4 @@ def _fenced(block: Block, text: str) -> str:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
         rewrite(asyncio.run(texts(Path(scratch))))
+    conformance.write()
