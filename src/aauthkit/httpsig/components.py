@@ -68,23 +68,25 @@ def signature_base(message: Message, components: Sequence[Component], signature_
 
 
 def _value(message: Message, component: Component) -> str:
+    if component.parameters:
+        return _parametrised(message, component)
+    derive = _DERIVED.get(component.name)
+    if derive is not None:
+        return derive(message)
+    if component.name.startswith("@"):
+        raise MissingComponent(f"{component} is not a component of a request that is understood here")
+    value = message.field(component.name)
+    if value is None:
+        raise MissingComponent(f"the header {component.name} is not in the request")
+    return value
+
+
+def _parametrised(message: Message, component: Component) -> str:
     if component.name == "@query-param":
         return _query_parameter(message, component)
     if component.name.startswith("@"):
-        derive = _DERIVED.get(component.name)
-        if derive is None or component.parameters:
-            raise MissingComponent(f"{component} is not a component of a request that is understood here")
-        return derive(message)
-    return _field_value(message, component)
-
-
-def _field_value(message: Message, component: Component) -> str:
+        raise MissingComponent(f"{component} is not a component of a request that is understood here")
     parameters = dict(component.parameters)
-    if not parameters:
-        value = message.field(component.name)
-        if value is None:
-            raise MissingComponent(f"the header {component.name} is not in the request")
-        return value
     if parameters.keys() == {"bs"} and parameters["bs"] is True:
         return _binary_wrapped(message, component.name)
     if parameters.keys() == {"key"} and isinstance(parameters["key"], str):

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import binascii
 import re
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import http_sf
 from http_sf import Token
 from http_sf.innerlist import ser_item_or_inner_list
+from http_sf.parameters import ser_params
 
 MAX_FIELD_CHARACTERS = 65_536
 
@@ -78,6 +80,11 @@ def parse_any_dictionary(value: str) -> dict[str, Member]:
 def serialise(value: Any) -> str:
     """Canonical form of an item or inner list (RFC 9651 §4.1)."""
     return ser_item_or_inner_list(value)
+
+
+def serialise_parameters(parameters: Mapping[str, Any]) -> str:
+    """Canonical form of the parameters of an item or inner list (RFC 9651 §4.1.1.2)."""
+    return ser_params(dict(parameters))
 
 
 def quoted(text: str) -> str:

@@ -7,15 +7,16 @@ are separate functions, in the profile's order, so that ``aauthkit.verify`` read
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from aauthkit.errors import ClockSkew, InvalidInput, InvalidSignature, InvalidSignatureRequest, UnsupportedAlgorithm
 from aauthkit.httpsig.components import Component, MissingComponent, component_value, signature_base
 from aauthkit.httpsig.digest import digest_matches
-from aauthkit.httpsig.fields import MalformedField, parse_dictionary, serialise
+from aauthkit.httpsig.fields import MalformedField, parse_dictionary, serialise, serialise_parameters
 from aauthkit.httpsig.message import Message
 from aauthkit.keys import PublicKey
 
@@ -63,14 +64,12 @@ def read_signature(label: str, inputs: Mapping[str, Any], signatures: Mapping[st
         raise InvalidSignatureRequest("Signature-Input must be an inner list and Signature a byte sequence.")
     if len(items) > MAX_COMPONENTS:
         raise InvalidSignatureRequest(f"At most {MAX_COMPONENTS} components can be covered.")
-    components = tuple(_component(item) for item in items)
-    if len(set(map(str, components))) != len(components):
-        raise InvalidSignatureRequest("A component is covered twice.")
+    components, covered = _covered(items)
     return Signature(
         label=label,
         components=components,
         parameters=parameters,
-        signature_params=serialise((items, parameters)),
+        signature_params=covered + serialise_parameters(parameters),
         value=value,
     )
 
@@ -114,8 +113,7 @@ def check_parameters(signature: Signature, key: PublicKey, *, ignore_alg: bool) 
     alg = signature.parameters.get("alg")
     if not ignore_alg and alg is not None and alg != key.algorithm.name:
         raise UnsupportedAlgorithm("The alg in Signature-Input is not the algorithm of the key.")
-    unknown = set(signature.parameters) - _KNOWN_PARAMETERS
-    if unknown:
+    if not signature.parameters.keys() <= _KNOWN_PARAMETERS:
         raise InvalidSignatureRequest("Signature-Input has parameters that RFC 9421 does not define.")
 
 
@@ -144,8 +142,27 @@ def check_digest(message: Message, signature: Signature) -> None:
         raise InvalidSignature("The body does not match its Content-Digest.")
 
 
-def _component(item: object) -> Component:
-    name, parameters = item if isinstance(item, tuple) else (item, {})
+def _covered(items: Sequence[Any]) -> tuple[tuple[Component, ...], str]:
+    """The components of an inner list, and the list as it is written in the signature base."""
+    if all(type(name) is str and not parameters for name, parameters in items):
+        return _covered_names(tuple([name for name, _ in items]))
+    return _covered_items(items)
+
+
+# Most signers cover the same few components in every request.
+@lru_cache(maxsize=256)
+def _covered_names(names: tuple[str, ...]) -> tuple[tuple[Component, ...], str]:
+    return _covered_items([(name, {}) for name in names])
+
+
+def _covered_items(items: Sequence[Any]) -> tuple[tuple[Component, ...], str]:
+    components = tuple([_component(name, parameters) for name, parameters in items])
+    if len(set(map(str, components))) != len(components):
+        raise InvalidSignatureRequest("A component is covered twice.")
+    return components, serialise(list(items))
+
+
+def _component(name: object, parameters: Mapping[str, Any]) -> Component:
     if not isinstance(name, str) or name != name.lower() or not name:
         raise InvalidSignatureRequest("A covered component is a lower-case name in quotes.")
     if name == "@signature-params":
