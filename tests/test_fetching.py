@@ -109,6 +109,7 @@ async def test_loopback_names_are_this_machine_in_development(host: str) -> None
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 T", "308 P"])
+@pytest.mark.conformance("SK:§7.3-6")
 async def test_a_redirect_is_refused_and_not_followed(status: str) -> None:
     async with peer(sends(response())) as target:
         answer = response(b"", f"Location: {target.url()}", status=status)
@@ -124,6 +125,7 @@ async def test_another_status_is_told(status: str) -> None:
         assert (await fetched(server.url())).status == int(status[:3])
 
 
+@pytest.mark.conformance("SK:§7.3-5")
 async def test_a_document_of_the_greatest_size_is_read_and_one_byte_more_is_not() -> None:
     async with peer(sends(response(b"x" * 1000))) as server:
         assert len((await fetched(server.url())).body) == 1000
@@ -132,6 +134,7 @@ async def test_a_document_of_the_greatest_size_is_read_and_one_byte_more_is_not(
             await fetched(server.url())
 
 
+@pytest.mark.conformance("SK:§7.3-5")
 async def test_a_document_without_end_is_cut_by_size() -> None:
     chunk = b"100\r\n" + b"x" * 256 + b"\r\n"
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -158,6 +161,7 @@ async def test_a_compressed_document_is_refused_before_it_is_unpacked(encoding: 
     ],
     ids=["headers", "body", "status line"],
 )
+@pytest.mark.conformance("SK:§7.3-5")
 async def test_a_peer_that_trickles_is_cut_by_the_whole_time(parts: list[bytes]) -> None:
     """Each byte comes well within any read timeout; only a bound on the whole helps."""
     async with peer(sends(*parts, pause=0.05)) as server:
@@ -165,6 +169,7 @@ async def test_a_peer_that_trickles_is_cut_by_the_whole_time(parts: list[bytes])
             await fetched(server.url())
 
 
+@pytest.mark.conformance("SK:§7.3-5")
 async def test_a_peer_that_says_nothing_is_cut_by_time() -> None:
     async with peer(sends(b"", pause=1.0)) as silent:
         with pytest.raises(Unavailable):
@@ -196,6 +201,7 @@ def self_signed(host: str, directory: Path) -> ssl.SSLContext:
     return context
 
 
+@pytest.mark.conformance("SK:§7.3-4")
 async def test_a_certificate_that_nobody_vouches_for_is_unavailable(tmp_path: Path) -> None:
     async with peer(sends(response()), tls=self_signed("issuer.localhost", tmp_path)) as server:
         with pytest.raises(Unavailable):
@@ -311,6 +317,7 @@ NOT_PUBLIC = [
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC)
+@pytest.mark.conformance("11:§11.4-6", "SK:§7.3-7")
 async def test_a_name_at_an_address_that_is_not_public_is_refused_before_any_connection(address: str) -> None:
     async with production(address) as fetcher:
         with pytest.raises(InvalidRequest):
@@ -318,6 +325,7 @@ async def test_a_name_at_an_address_that_is_not_public_is_refused_before_any_con
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC)
+@pytest.mark.conformance("SK:§7.3-7")
 async def test_one_address_that_is_not_public_among_others_is_refused(address: str) -> None:
     async with production(PUBLIC, address) as fetcher:
         with pytest.raises(InvalidRequest):
@@ -327,6 +335,7 @@ async def test_one_address_that_is_not_public_among_others_is_refused(address: s
 @pytest.mark.parametrize(
     "address", [one for one in NOT_PUBLIC if not one.startswith(("127.", "::1")) or one == "::127.0.0.1"]
 )
+@pytest.mark.conformance("SK:§7.3-7")
 async def test_development_admits_loopback_names_and_nothing_else_private(address: str) -> None:
     async def resolve(_: str, __: int) -> list[str]:
         return [address]
@@ -381,6 +390,7 @@ async def test_development_refuses_a_public_name_at_a_loopback_address() -> None
         "https://issuer.example/" + "a" * 3000,
     ],
 )
+@pytest.mark.conformance("11:§11.4-6", "SK:§7.3-4")
 async def test_a_url_that_is_not_admitted_is_refused_before_any_connection(url: str) -> None:
     async with production(PUBLIC if "::" not in url and "." in url else "127.0.0.1") as fetcher:
         refusing = HTTPFetcher(development=False, transport=httpx2.MockTransport(refusing_transport), limits=SHORT)
@@ -399,6 +409,7 @@ async def test_an_old_spelling_of_a_private_address_is_resolved_and_refused(host
             await fetcher.fetch(Fetch(f"https://{host}/"))
 
 
+@pytest.mark.conformance("SK:§7.3-8")
 async def test_the_connection_goes_to_the_address_that_was_checked() -> None:
     """DNS rebinding: a name that answers differently the second time is not asked a second time."""
     asked: list[str] = []

@@ -9,6 +9,7 @@ from aauthkit.headers import Requirement, parse_capabilities, parse_prefer_wait,
 from aauthkit.httpsig.fields import MalformedField
 
 
+@pytest.mark.conformance("11:§11.6.1-1")
 def test_a_requirement_is_written_as_the_draft_writes_it() -> None:
     assert requirement("agent-token") == "requirement=agent-token"
     assert requirement("auth-token", resource_token="eyJ") == 'requirement=auth-token; resource-token="eyJ"'
@@ -26,6 +27,7 @@ def test_a_requirement_is_written_as_the_draft_writes_it() -> None:
         'requirement=interaction; url="https://ps.example/i", code="ABCD", other=(1 2);x, more=:AA==:',
     ],
 )
+@pytest.mark.conformance("11:§11.6.1-2")
 def test_a_requirement_is_read_in_either_form_and_unknown_members_are_ignored(value: str) -> None:
     parsed = parse_requirement(value)
     assert parsed.kind == "interaction"
@@ -47,6 +49,7 @@ def test_a_requirement_is_read_in_either_form_and_unknown_members_are_ignored(va
         "\N{SNOWMAN}",
     ],
 )
+@pytest.mark.conformance("11:§11.6.1-1")
 def test_a_requirement_of_another_shape_is_an_invalid_response(value: str) -> None:
     with pytest.raises(InvalidResponse):
         parse_requirement(value)
@@ -84,8 +87,14 @@ def test_prefer_wait_is_a_number_of_seconds_or_nothing(value: str | None, second
     assert parse_prefer_wait(value) == seconds
 
 
+@pytest.mark.conformance("11:§11.7-1", "11:§11.7-2")
 def test_capabilities_are_tokens_and_the_rest_is_ignored() -> None:
     assert parse_capabilities("interaction, clarification") == {"interaction", "clarification"}
     assert parse_capabilities("interaction,, 1x, <b>, payment ") == {"interaction", "payment"}
     assert parse_capabilities(None) == parse_capabilities("") == frozenset()
     assert len(parse_capabilities(",".join(f"c{number}" for number in range(10_000)))) < 300
+
+
+@pytest.mark.conformance("11:§11.7-3")
+def test_parameters_of_a_capability_are_ignored_and_the_capability_kept__11_7() -> None:
+    assert parse_capabilities('interaction;max=3, payment ; by="x402"') == {"interaction", "payment"}

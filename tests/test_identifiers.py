@@ -56,12 +56,14 @@ BAD = [
 
 
 @pytest.mark.parametrize("value", GOOD)
+@pytest.mark.conformance("11:§11.1.1-1", "11:§11.1.1-2", "11:§11.1.1-5")
 def test_a_server_identifier_is_an_https_origin(value: str) -> None:
     assert server_identifier(value, development=False) == value
 
 
 @pytest.mark.parametrize("value", BAD, ids=repr)
 @pytest.mark.parametrize("development", [False, True])
+@pytest.mark.conformance("11:§11.1.1-1", "11:§11.1.1-2", "11:§11.1.1-3", "11:§11.1.1-4", "11:§11.1.1-5")
 def test_any_other_spelling_is_refused_in_development_too(value: object, development: bool) -> None:
     with pytest.raises(InvalidRequest):
         server_identifier(value, development=development)
@@ -109,6 +111,7 @@ def test_what_only_looks_like_loopback_is_refused_in_development(value: str) -> 
 
 
 @pytest.mark.parametrize("value", ["https://a.example/token", "https://a.example:8443/x", "https://a.example/A%20b//c"])
+@pytest.mark.conformance("11:§11.1.2-1")
 def test_an_endpoint_url_may_have_a_port_and_a_path(value: str) -> None:
     assert endpoint_url(value, development=False) == value
 
@@ -132,6 +135,7 @@ def test_an_endpoint_url_may_have_a_port_and_a_path(value: str) -> None:
     ],
     ids=repr,
 )
+@pytest.mark.conformance("11:§11.1.2-1")
 def test_an_endpoint_url_of_another_shape_is_refused(value: object) -> None:
     with pytest.raises(InvalidRequest):
         endpoint_url(value, development=False)
@@ -162,9 +166,11 @@ def test_parts_of_a_url() -> None:
         "aauth:assistant-v2@agent.example",
         "aauth:cli+instance.1@tools.example",
         "aauth:_@a",
+        "aauth:Agent-V2@agent.example",
         f"aauth:{'a' * 255}@agent.example",
     ],
 )
+@pytest.mark.conformance("11:§5.2-1", "11:§5.2-2", "11:§5.2-8", "AP-01", "PS-104", "RS-52")
 def test_an_agent_identifier_reads_and_writes_the_same(value: str) -> None:
     parsed = AgentIdentifier.parse(value)
     assert str(parsed) == value
@@ -183,7 +189,6 @@ def test_an_agent_identifier_reads_and_writes_the_same(value: str) -> None:
         "aauth:@agent.example",
         "aauth:agent@http://agent.example",
         "AAUTH:agent@agent.example",
-        "aauth:Agent@agent.example",
         "aauth:agent",
         "aauth:agent@",
         "aauth:agent@agent.example@other.example",
@@ -203,6 +208,12 @@ def test_an_agent_identifier_reads_and_writes_the_same(value: str) -> None:
     ],
     ids=repr,
 )
+@pytest.mark.conformance("11:§5.2-1", "11:§5.2-2", "11:§5.2-3")
 def test_an_agent_identifier_of_another_shape_is_refused(value: object) -> None:
     with pytest.raises(InvalidRequest):
         AgentIdentifier.parse(value)
+
+
+@pytest.mark.conformance("11:§5.2-7", "11:§5.2-8", "AP-01", "PS-104", "RS-52")
+def test_agents_that_differ_in_case_are_two__5_2() -> None:
+    assert AgentIdentifier.parse("aauth:Agent@agent.example") != AgentIdentifier.parse("aauth:agent@agent.example")

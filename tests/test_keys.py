@@ -42,6 +42,7 @@ WEAK_POINTS = [
 
 @pytest.mark.parametrize("algorithm", [ED25519, P256], ids=lambda algorithm: algorithm.name)
 @pytest.mark.parametrize("draft", [DRAFT_01, DRAFT_11], ids=lambda draft: draft.name)
+@pytest.mark.conformance("11:§11.3.1-1", "AG-52", "AP-05", "PS-100")
 def test_a_key_signs_and_its_public_half_travels_as_a_jwk(algorithm: Algorithm, draft: Draft) -> None:
     key = PrivateKey.generate(algorithm=algorithm, kid="k-1")
     public = PublicKey.from_jwk(key.public.as_jwk(draft), draft)
@@ -54,6 +55,7 @@ def test_a_key_signs_and_its_public_half_travels_as_a_jwk(algorithm: Algorithm, 
     assert hash(public) == hash(key.public)
 
 
+@pytest.mark.conformance("11:§11.3.1-2", "SK:§3.3-1")
 def test_a_jwk_carries_alg_under_11_and_not_under_01() -> None:
     key = PrivateKey.generate().public
     assert "alg" not in key.as_jwk(DRAFT_01)
@@ -75,6 +77,7 @@ def test_a_jwk_carries_alg_under_11_and_not_under_01() -> None:
         ("", DRAFT_01, False),
     ],
 )
+@pytest.mark.conformance("11:§11.3.1-3", "11:§11.3.1-4", "SK:§3.3-2", "SK:§3.3-4")
 def test_alg_in_a_jwk_by_draft(alg: str | None, draft: Draft, good: bool) -> None:
     jwk = {**ED, **({"alg": alg} if alg is not None else {})}
     if good:

@@ -55,6 +55,6 @@ def parse_prefer_wait(value: str | None) -> int:
 
 
 def parse_capabilities(value: str | None) -> frozenset[str]:
-    """The tokens of AAuth-Capabilities; absent means none are assumed, malformed ones are ignored."""
-    names = (name.strip() for name in (value or "")[:1024].split(","))
+    """The tokens of AAuth-Capabilities; absent means none are assumed, malformed ones and parameters are ignored."""
+    names = (member.partition(";")[0].strip() for member in (value or "")[:1024].split(","))
     return frozenset(name for name in names if _CAPABILITY.fullmatch(name))

@@ -23,6 +23,7 @@ def signed(message: Message, **how: Any) -> dict[str, str]:
     return dict(sign_message(message, KEY, signature_key=SCHEME, created=NOW, **how))
 
 
+@pytest.mark.conformance("11:§11.3.3.1-1", "11:§11.3.3.2-1", "11:§11.3.3.2-3", "SK:§7.4-2", "SK:§7.8-1")
 def test_a_get_covers_the_base_and_has_no_nonce() -> None:
     """CONTRACT §4: label `sig`, the four base components, `created`."""
     headers = signed(Message.of("GET", "https://a.example/x?y"))
@@ -31,6 +32,7 @@ def test_a_get_covers_the_base_and_has_no_nonce() -> None:
     assert set(headers) == {"Signature-Input", "Signature-Key", "Signature"}
 
 
+@pytest.mark.conformance("11:§11.3.3.1-2", "AG-50")
 def test_a_body_is_covered_by_its_digest_and_type() -> None:
     headers = signed(Message.of("POST", "https://a.example/", [("content-type", "a/b")], b"body"), nonce="n")
     covered = '"@method" "@authority" "@path" "signature-key" "content-type" "content-digest"'
