@@ -52,33 +52,42 @@ def component_value(message: Message, component: Component) -> str:
     """The value line of one component (RFC 9421 §2.1 to §2.2.8); raises ``MissingComponent``."""
     value = _value(message, component)
     if "\n" in value:
-        # RFC 9421 §2: with a line break one value could stand for several lines of the signature base.
         raise MissingComponent(f"{component.name} has a line break in it")
+    return value
+
+
+def plain_value(message: Message, name: str) -> str:
+    """The value of a component without parameters, which may have a line break in it; raises ``MissingComponent``."""
+    derive = _DERIVED.get(name)
+    value = derive(message) if derive is not None else message.field(name)
+    if value is None:
+        raise MissingComponent(
+            f'"{name}" is not a component of a request that is understood here'
+            if name.startswith("@")
+            else f"the header {name} is not in the request"
+        )
     return value
 
 
 def signature_base(message: Message, components: Sequence[Component], signature_params: str) -> bytes:
     """RFC 9421 §2.5: what is signed; ``signature_params`` is the serialised inner list with its parameters."""
-    lines = [f"{component}: {component_value(message, component)}" for component in components]
-    lines.append(f'"@signature-params": {signature_params}')
+    return base_of([f"{component}: {_value(message, component)}\n" for component in components], signature_params)
+
+
+def base_of(lines: Sequence[str], signature_params: str) -> bytes:
+    """The signature base, from the lines of its components each with its end; raises ``MissingComponent``."""
+    text = f'{"".join(lines)}"@signature-params": {signature_params}'
+    # RFC 9421 §2: with a line break one value could stand for several lines of the signature base.
+    if text.count("\n") != len(lines):
+        raise MissingComponent("a covered value has a line break in it")
     try:
-        return "\n".join(lines).encode("latin-1")
+        return text.encode("latin-1")
     except UnicodeEncodeError as error:
         raise MissingComponent("a covered value is not bytes of a header") from error
 
 
 def _value(message: Message, component: Component) -> str:
-    if component.parameters:
-        return _parametrised(message, component)
-    derive = _DERIVED.get(component.name)
-    if derive is not None:
-        return derive(message)
-    if component.name.startswith("@"):
-        raise MissingComponent(f"{component} is not a component of a request that is understood here")
-    value = message.field(component.name)
-    if value is None:
-        raise MissingComponent(f"the header {component.name} is not in the request")
-    return value
+    return _parametrised(message, component) if component.parameters else plain_value(message, component.name)
 
 
 def _parametrised(message: Message, component: Component) -> str:

@@ -7,13 +7,12 @@ without one two equal calls in a second would be one signature and the second a 
 
 from __future__ import annotations
 
-import base64
 import secrets
-from collections.abc import Iterable
-from dataclasses import replace
+from binascii import b2a_base64
+from collections.abc import Collection, Iterable
 
 from aauthkit.errors import CannotSign
-from aauthkit.httpsig.components import Component, MissingComponent, signature_base
+from aauthkit.httpsig.components import MissingComponent, base_of, plain_value
 from aauthkit.httpsig.digest import content_digest
 from aauthkit.httpsig.fields import MalformedField, quoted
 from aauthkit.httpsig.message import Message
@@ -21,6 +20,7 @@ from aauthkit.keys import PrivateKey
 
 BASE_COMPONENTS = ("@method", "@authority", "@path", "signature-key")
 SIGNATURE_HEADERS = frozenset({"signature", "signature-input", "signature-key"})
+_BETWEEN = '" "'
 
 
 def sign_message(
@@ -38,29 +38,37 @@ def sign_message(
     ``signature_key`` is the scheme part after ``label=``; ``created`` is Unix seconds; ``cover`` names further
     components that must be in the message. Raises ``CannotSign`` when one is not.
     """
-    added = [("Signature-Key", f"{label}={signature_key}")]
+    added = {"Signature-Key": f"{label}={signature_key}"}
     if message.body:
-        added.insert(0, ("Content-Digest", content_digest(message.body)))
-    replaced = {name.lower() for name, _ in added} | SIGNATURE_HEADERS
-    kept = tuple((name, value) for name, value in message.headers if name not in replaced)
-    signed = replace(message, headers=kept + tuple((name.lower(), value) for name, value in added))
+        added = {"Content-Digest": content_digest(message.body), **added}
     if nonce is None and not message.is_safe:
         nonce = secrets.token_urlsafe(12)
-    components = _covered(signed, cover)
+    values = {name.lower(): value.strip(" \t") for name, value in added.items()}
+    names = _covered(message, cover)
+    params = f'("{_BETWEEN.join(names)}");created={created}'
     try:
-        params = f"({' '.join(map(str, components))});created={created}" + (f";nonce={quoted(nonce)}" if nonce else "")
-        signature = key.sign(signature_base(signed, components, params))
+        if nonce:
+            params += f";nonce={quoted(nonce)}"
+        lines = [f'"{name}": {values[name] if name in values else _kept(message, name)}\n' for name in names]
+        signature = key.sign(base_of(lines, params))
     except (MissingComponent, MalformedField) as error:
         raise CannotSign(f"The request cannot be signed as asked: {error}.") from error
     return [
-        *added,
+        *added.items(),
         ("Signature-Input", f"{label}={params}"),
-        ("Signature", f"{label}=:{base64.b64encode(signature).decode()}:"),
+        ("Signature", f"{label}=:{b2a_base64(signature, newline=False).decode()}:"),
     ]
 
 
-def _covered(message: Message, cover: Iterable[str]) -> list[Component]:
-    names = list(BASE_COMPONENTS)
+def _covered(message: Message, cover: Iterable[str]) -> Collection[str]:
     if message.body:
-        names += [name for name in ("content-type", "content-digest") if message.field(name) is not None]
-    return [Component(name) for name in dict.fromkeys([*names, *cover])]
+        typed = ("content-type",) if message.field("content-type") is not None else ()
+        return dict.fromkeys((*BASE_COMPONENTS, *typed, "content-digest", *cover))
+    return dict.fromkeys((*BASE_COMPONENTS, *cover))
+
+
+def _kept(message: Message, name: str) -> str:
+    """The value of a component that signing leaves as it is; what an earlier signature left is not kept."""
+    if name in SIGNATURE_HEADERS:
+        raise MissingComponent(f"the header {name} is not in the request")
+    return plain_value(message, name)
