@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -81,6 +81,11 @@ class _Entry:
     """How the last try ended, when it failed."""
     failed: int = 0
     """How many tries in a row failed."""
+    keys: dict[tuple[str, str], PublicKey] = field(default_factory=dict)
+    """The keys that were selected from this copy of the document, by `kid` and draft."""
+
+    def replace(self, document: Mapping[str, Any], now: float) -> None:
+        self.document, self.good_at, self.failure, self.failed, self.keys = document, now, None, 0, {}
 
 
 class Discovery:
@@ -124,13 +129,25 @@ class Discovery:
             raise UnknownKey("The token names no key; put the kid of the issuer's key in its header.")
         uri = jwks_uri or (yield from self._jwks_uri(issuer, dwk))
         document = yield from self._document(uri, refresh=False)
-        key = _select(document, kid, draft)
+        key = self._selected(uri, document, kid, draft)
         if key is None:
             document = yield from self._document(uri, refresh=True)
-            key = _select(document, kid, draft)
+            key = self._selected(uri, document, kid, draft)
         if key is None:
             self._check_current(uri)
             raise UnknownKey("The key named by the token is not published by its issuer.")
+        return key
+
+    def _selected(self, url: str, document: Mapping[str, Any], kid: str, draft: Draft) -> PublicKey | None:
+        """``_select``, once for every key of one copy of a document: every request asks for its issuer's."""
+        entry = self._entries.get(url)
+        if entry is None or entry.document is not document:
+            return _select(document, kid, draft)
+        key = entry.keys.get((kid, draft.name))
+        if key is None:
+            key = _select(document, kid, draft)
+            if key is not None:
+                entry.keys[kid, draft.name] = key
         return key
 
     def forget(self, url: str) -> None:
@@ -170,7 +187,7 @@ class Discovery:
             entry.failure = _Failure.of(error)
             entry.failed += 0 if joining else 1
         else:
-            entry.document, entry.good_at, entry.failure, entry.failed = document, now, None, 0
+            entry.replace(document, now)
         if not joining:
             self._on_fetch(entry.failure is None)
         return self._known(entry)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
 from aauthkit.errors import InvalidRequest
@@ -32,22 +33,33 @@ def is_loopback(host: str) -> bool:
 
 def server_identifier(value: object, *, development: bool) -> str:
     """Return ``value`` when it is a server identifier; raises ``InvalidRequest`` otherwise."""
-    parts = _split(value, "server identifier")
-    _check_scheme_and_host(parts, development=development, kind="server identifier")
-    if value != str(value).lower():
-        raise InvalidRequest("A server identifier is written in lower case.")
-    if parts.path or parts.query or parts.fragment or str(value).endswith(("?", "#")):
-        raise InvalidRequest("A server identifier has no path, query or fragment, and no trailing slash.")
-    return str(value)
+    return _server_identifier(_printable(value, "server identifier"), development)
 
 
 def endpoint_url(value: object, *, development: bool) -> str:
     """Return ``value`` when it may be called as an endpoint: https, no query, no fragment, no user name."""
+    return _endpoint_url(_printable(value, "endpoint URL"), development)
+
+
+# A server meets the same few issuers and endpoints in every request. Errors are not remembered.
+@lru_cache(maxsize=1024)
+def _server_identifier(value: str, development: bool) -> str:
+    parts = _split(value, "server identifier")
+    _check_scheme_and_host(parts, development=development, kind="server identifier")
+    if value != value.lower():
+        raise InvalidRequest("A server identifier is written in lower case.")
+    if parts.path or parts.query or parts.fragment or value.endswith(("?", "#")):
+        raise InvalidRequest("A server identifier has no path, query or fragment, and no trailing slash.")
+    return value
+
+
+@lru_cache(maxsize=1024)
+def _endpoint_url(value: str, development: bool) -> str:
     parts = _split(value, "endpoint URL")
     _check_scheme_and_host(parts, development=development, kind="endpoint URL")
-    if parts.query or parts.fragment or str(value).endswith(("?", "#")):
+    if parts.query or parts.fragment or value.endswith(("?", "#")):
         raise InvalidRequest("An endpoint URL has no query and no fragment.")
-    return str(value)
+    return value
 
 
 def origin_of(url: str) -> str:
@@ -84,15 +96,13 @@ class AgentIdentifier:
         return cls(local, domain)
 
 
-def _split(value: object, kind: str) -> SplitResult:
-    if (
-        not isinstance(value, str)
-        or not value
-        or len(value) > _MAX_URL
-        or not value.isascii()
-        or not value.isprintable()
-    ):
-        raise InvalidRequest(f"A {kind} is a printable ASCII URL of at most {_MAX_URL} characters.")
+def _printable(value: object, kind: str) -> str:
+    if isinstance(value, str) and 0 < len(value) <= _MAX_URL and value.isascii() and value.isprintable():
+        return str(value)
+    raise InvalidRequest(f"A {kind} is a printable ASCII URL of at most {_MAX_URL} characters.")
+
+
+def _split(value: str, kind: str) -> SplitResult:
     try:
         parts = urlsplit(value)
         _ = parts.port
