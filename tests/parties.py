@@ -22,14 +22,17 @@ from aauthkit.httpsig.replay import ReplayCache, Replays
 from aauthkit.httpsig.sign import sign_message
 from aauthkit.identifiers import AgentIdentifier
 from aauthkit.keys import PrivateKey, PublicKey, jwks
+from aauthkit.revocation import Revocations
 from aauthkit.sigkey.hwk import HeaderWebKey
 from aauthkit.sigkey.jkt_jwt import delegate
 from aauthkit.sigkey.jwks_uri import PublishedKey
 from aauthkit.sigkey.jwt import ConfirmationJWT
 from aauthkit.tokens import agent as agent_tokens
 from aauthkit.tokens import auth as auth_tokens
+from aauthkit.tokens import person as person_tokens
 from aauthkit.tokens.agent import build_agent_token
 from aauthkit.tokens.auth import build_auth_token
+from aauthkit.tokens.person import build_person_token
 from aauthkit.trust import Trust, TrustedIssuer
 from aauthkit.verify import Requirements, VerifiedRequest, verify_request
 
@@ -86,6 +89,7 @@ class Scene:
     provider_key: PrivateKey = field(default_factory=lambda: PrivateKey.generate(kid="ap-1"))
     person_server_key: PrivateKey = field(default_factory=lambda: PrivateKey.generate(kid="ps-1"))
     replays: Replays = field(default_factory=ReplayCache)
+    revocations: Revocations | None = None
 
     def __post_init__(self) -> None:
         self.discovery = Discovery(development=False, clock=self.clock)
@@ -107,7 +111,7 @@ class Scene:
             "authorities": frozenset({HOST}),
             "drafts": (self.draft,),
             "schemes": frozenset({"hwk", "jkt-jwt", "jwks_uri", "jwt"}),
-            "token_types": frozenset({agent_tokens.TYP, auth_tokens.TYP}),
+            "token_types": frozenset({agent_tokens.TYP, auth_tokens.TYP, person_tokens.TYP}),
             "agent_providers": Trust.only([TrustedIssuer(issuer=PROVIDER)]),
             "auth_issuers": Trust.only([TrustedIssuer(issuer=PERSON_SERVER)]),
             "audience": RESOURCE,
@@ -124,6 +128,7 @@ class Scene:
             discovery=self.discovery,
             replays=self.replays,
             clock=self.clock,
+            revocations=self.revocations,
         )
         return run(flow, fetcher or self.documents)
 
@@ -158,6 +163,7 @@ class Scene:
             "issuer": PERSON_SERVER,
             "audience": RESOURCE,
             "agent": AGENT,
+            "ps": changed.get("issuer", PERSON_SERVER),
             "confirm": self.key.public,
             "scope": "read",
             "sub": "person-1",
@@ -165,6 +171,18 @@ class Scene:
         }
         key = changed.pop("signed_by", self.person_server_key)
         return build_auth_token(key, self.draft, **{**given, **changed})
+
+    def person_token(self, **changed: Any) -> str:
+        """A token of draft 11; under 01 nobody takes it."""
+        given: dict[str, Any] = {
+            "issuer": PERSON_SERVER,
+            "audience": RESOURCE,
+            "confirm": self.key.public,
+            "sub": "person-1",
+            "now": self.now,
+        }
+        key = changed.pop("signed_by", self.person_server_key)
+        return build_person_token(key, self.draft, **{**given, **changed})
 
     # What the agent sends.
 
@@ -197,6 +215,9 @@ class Scene:
 
     def with_auth_token(self, **changed: Any) -> Message:
         return self.request(bearing(self.auth_token(**changed)))
+
+    def with_person_token(self, **changed: Any) -> Message:
+        return self.request(bearing(self.person_token(**changed)))
 
     def by_hand(
         self,

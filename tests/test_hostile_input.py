@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aauthkit import jwt as jws
-from aauthkit.drafts import DRAFT_01, DRAFT_11, Draft
+from aauthkit.drafts import DRAFT_01, DRAFT_11, NATIVE, Draft
 from aauthkit.errors import AAuthError, PeerError, SignatureError, Unavailable, render
 from aauthkit.flow import Fetch, Fetched, run
 from aauthkit.headers import parse_capabilities, parse_prefer_wait, parse_requirement
@@ -238,7 +238,7 @@ def refused_properly(scene: Scene, message: Message, fetcher: Any = None, **chan
     try:
         scene.verify(message, fetcher=fetcher, **changed)
     except SignatureError as error:
-        rendered = render(error)
+        rendered = render(error, NATIVE)
         assert rendered.status == 401
         assert rendered.headers["Signature-Error"].startswith("error=")
         assert all(value.isascii() and value.isprintable() for value in rendered.headers.values())

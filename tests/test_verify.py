@@ -1,4 +1,4 @@
-"""`verify_request`, one test a step of AAuth-01 "Verification (Server)", each with its exact error; both edges each."""
+"""`verify_request`, one test a step of AAuth-11 §11.3.4, each with its exact error, in both drafts; both edges each."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from aauthkit import jwt as jws
-from aauthkit.drafts import DRAFT_01, DRAFT_11
+from aauthkit.drafts import DRAFT_01, DRAFT_11, DRAFTS
 from aauthkit.errors import (
+    ClockSkew,
     ConfigurationError,
     ExpiredJWT,
     InvalidInput,
@@ -20,17 +22,23 @@ from aauthkit.errors import (
     InvalidKey,
     InvalidSignature,
     InvalidSignatureRequest,
+    IssuerMismatch,
+    IssuerMissing,
+    RevokedJWT,
     SignatureError,
     Unavailable,
     UnknownKey,
     UnsupportedAlgorithm,
+    UnsupportedScheme,
     render,
 )
 from aauthkit.httpsig.message import Message
 from aauthkit.identifiers import AgentIdentifier
 from aauthkit.keys import P256, PrivateKey
+from aauthkit.revocation import MemoryRevocations
 from aauthkit.tokens import agent as agent_tokens
 from aauthkit.tokens import auth as auth_tokens
+from aauthkit.tokens import person as person_tokens
 from aauthkit.trust import Trust, TrustedIssuer
 from aauthkit.verify import Level, Requirements, VerifiedRequest
 from tests.parties import (
@@ -51,19 +59,26 @@ from tests.parties import (
 )
 
 
+@pytest.fixture(params=DRAFTS.values(), ids=list(DRAFTS))
+def scene(request: pytest.FixtureRequest) -> Scene:
+    return Scene(draft=request.param)
+
+
 @pytest.fixture
-def scene() -> Scene:
-    return Scene()
+def scene_11() -> Scene:
+    return Scene(draft=DRAFT_11)
 
 
 # Step 1: the three headers
 
 
 @pytest.mark.parametrize("missing", ["signature", "signature-input", "signature-key"])
-def test_step_1_a_missing_header_is_invalid_request(scene: Scene, missing: str) -> None:
+@pytest.mark.conformance("11:§11.3.4")
+def test_step_1_a_missing_header_is_invalid_signature__11_3_4_step_1(scene: Scene, missing: str) -> None:
     with pytest.raises(InvalidSignatureRequest) as caught:
         scene.verify(with_field(scene.request(), missing, None))
-    assert render(caught.value).headers["Signature-Error"] == "error=invalid_request"
+    code = {"01": "invalid_request", "11": "invalid_signature"}[scene.draft.name]
+    assert render(caught.value, scene.draft).headers["Signature-Error"] == f"error={code}"
 
 
 @pytest.mark.parametrize(
@@ -71,7 +86,7 @@ def test_step_1_a_missing_header_is_invalid_request(scene: Scene, missing: str) 
 )
 @pytest.mark.parametrize("header", ["signature", "signature-input", "signature-key"])
 def test_step_1_an_unreadable_header_is_refused(scene: Scene, header: str, broken: str) -> None:
-    with pytest.raises((InvalidSignatureRequest, InvalidKey)):
+    with pytest.raises((InvalidSignatureRequest, InvalidKey, UnsupportedScheme)):
         scene.verify(with_field(scene.request(), header, broken))
 
 
@@ -183,7 +198,7 @@ def test_step_2_each_base_component_must_be_covered(scene: Scene, left_out: str)
         scene.verify(scene.by_hand(covered=covered), fetcher=NothingIsFetched())
     assert caught.value.required_input == tuple(BASE)
     required = 'error=invalid_input, required_input=("@method" "@authority" "@path" "signature-key")'
-    assert render(caught.value).headers["Signature-Error"] == required
+    assert render(caught.value, scene.draft).headers["Signature-Error"] == required
 
 
 def test_step_2_what_the_server_asks_for_beyond_the_base_must_be_covered(scene: Scene) -> None:
@@ -218,10 +233,21 @@ def test_step_3_created_inside_the_window_is_accepted(scene: Scene, created: int
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("created", [NOW - 61, NOW + 61, 0, -1, 999_999_999_999_999])
-def test_step_3_created_outside_the_window_is_refused(scene: Scene, created: int, method: str) -> None:
+@pytest.mark.parametrize("created", [NOW - 61, 0, -1])
+@pytest.mark.conformance("11:§11.3.4")
+def test_step_3_created_61_seconds_old_is_refused(scene: Scene, created: int, method: str) -> None:
     with pytest.raises(InvalidSignature):
         scene.verify(scene.request(created=created, method=method))
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("created", [NOW + 61, 999_999_999_999_999])
+@pytest.mark.conformance("11:§11.3.4")
+def test_step_3_created_61_seconds_ahead_is_clock_skew(scene: Scene, created: int, method: str) -> None:
+    with pytest.raises(ClockSkew) as caught:
+        scene.verify(scene.request(created=created, method=method))
+    code = {"01": "invalid_signature", "11": "clock_skew"}[scene.draft.name]
+    assert render(caught.value, scene.draft).headers["Signature-Error"] == f"error={code}"
 
 
 def test_step_3_the_whole_second_at_the_edge_is_inside(scene: Scene) -> None:
@@ -265,12 +291,20 @@ def test_step_3_expires_of_another_type_is_refused(scene: Scene, expires: str) -
 
 
 @pytest.mark.parametrize("scheme", ["x509", "hwk2", '"hwk"', "?1", "(hwk)", "1"])
-def test_step_4_a_scheme_nobody_knows_is_refused(scene: Scene, scheme: str) -> None:
-    with pytest.raises(InvalidKey):
-        scene.verify(with_field(scene.request(), "signature-key", f"sig={scheme}"))
+@pytest.mark.conformance("11:§11.3.4", "SK:§5.4.2")
+def test_step_4_a_scheme_nobody_knows_is_unsupported_scheme(scene: Scene, scheme: str) -> None:
+    with pytest.raises(UnsupportedScheme) as caught:
+        scene.verify(scene.request(scheme) if scheme in ("x509", "hwk2") else scene.by_hand(signature_key=scheme))
+    headers = render(caught.value, scene.draft).headers
+    if scene.draft is DRAFT_01:
+        assert headers["Signature-Error"] == "error=invalid_key"
+    else:
+        assert headers["Signature-Error"] == "error=unsupported_scheme"
+        assert headers["Accept-Signature-Scheme"] == "hwk, jkt-jwt, jwks_uri, jwt"
 
 
 @pytest.mark.parametrize("scheme", ["hwk", "jkt-jwt", "jwks_uri", "jwt"])
+@pytest.mark.conformance("11:§11.3.4", "11:§11.3.4.1")
 def test_step_4_a_scheme_this_server_does_not_take_is_refused_before_any_fetch(scene: Scene, scheme: str) -> None:
     presented = {
         "hwk": scene.hwk(),
@@ -279,8 +313,17 @@ def test_step_4_a_scheme_this_server_does_not_take_is_refused_before_any_fetch(s
         "jwt": bearing(scene.agent_token()),
     }
     schemes = frozenset({"hwk", "jkt-jwt", "jwks_uri", "jwt"} - {scheme})
-    with pytest.raises(InvalidKey):
+    with pytest.raises(UnsupportedScheme) as caught:
         scene.verify(scene.request(presented[scheme]), schemes=schemes, fetcher=NothingIsFetched())
+    assert set(caught.value.supported) == schemes
+
+
+@pytest.mark.conformance("11:§11.3.4")
+def test_step_4_comes_after_coverage_and_time(scene: Scene) -> None:
+    with pytest.raises(InvalidInput):
+        scene.verify(scene.by_hand(covered='"@method" "signature-key"', signature_key="x509"))
+    with pytest.raises(InvalidSignature):
+        scene.verify(scene.request("x509", created=NOW - 61))
 
 
 # Step 5, hwk
@@ -412,10 +455,13 @@ def test_step_5_an_agent_token_identifies(scene: Scene) -> None:
 
 def test_step_5_an_auth_token_authorizes(scene: Scene) -> None:
     verified = scene.verify(scene.with_auth_token(scope="read write", jti="j-2"))
-    assert (verified.level, verified.agent, verified.issuer) == (Level.AUTHORIZED, AGENT, PERSON_SERVER)
+    assert (verified.level, verified.issuer) == (Level.AUTHORIZED, PERSON_SERVER)
     assert (verified.scope, verified.scopes) == ("read write", ("read", "write"))
-    assert (verified.sub, verified.act, verified.jti) == ("person-1", {"sub": AGENT}, "j-2")
-    assert (verified.token_type, verified.expires_at, verified.ps) == (auth_tokens.TYP, NOW + 3600, None)
+    assert (verified.sub, verified.jti) == ("person-1", "j-2")
+    assert (verified.token_type, verified.expires_at) == (auth_tokens.TYP, NOW + 3600)
+    # Draft 01 names the agent and its callers, draft 11 the person's server and never the agent.
+    named = {"01": (AGENT, {"sub": AGENT}, None), "11": (None, None, PERSON_SERVER)}[scene.draft.name]
+    assert (verified.agent, verified.act, verified.ps) == named
 
 
 @pytest.mark.parametrize("kind", ["agent", "auth"])
@@ -450,7 +496,7 @@ def test_step_5_a_typ_this_server_does_not_take_is_refused_without_a_fetch(scene
 @pytest.mark.parametrize("typ", ["", "JWT", "aa-resource+jwt", "AA-AGENT+JWT", "jkt-s256+jwt"])
 def test_step_5_another_typ_is_refused_without_a_fetch(scene: Scene, typ: str) -> None:
     claims = jws.parse(scene.agent_token()).claims
-    token = jws.encode(scene.provider_key, DRAFT_01, typ, claims)
+    token = jws.encode(scene.provider_key, scene.draft, typ, claims)
     with pytest.raises(InvalidJWT):
         scene.verify(scene.request(bearing(token)), fetcher=NothingIsFetched())
 
@@ -458,7 +504,7 @@ def test_step_5_another_typ_is_refused_without_a_fetch(scene: Scene, typ: str) -
 def test_step_5_typ_decides_what_a_token_is(scene: Scene) -> None:
     """Claims of an auth token under the typ of an agent token are judged as an agent token, and fail as one."""
     claims = jws.parse(scene.auth_token(issuer=PROVIDER)).claims
-    token = jws.encode(scene.provider_key, DRAFT_01, agent_tokens.TYP, claims)
+    token = jws.encode(scene.provider_key, scene.draft, agent_tokens.TYP, claims)
     with pytest.raises(InvalidJWT):
         scene.verify(scene.request(bearing(token)), fetcher=NothingIsFetched())
 
@@ -473,17 +519,17 @@ def test_step_5_a_token_signed_by_another_key_under_the_same_kid_is_refused(scen
         scene.verify(message)
 
 
-@pytest.mark.parametrize("kid", ["other", None])
-def test_step_5_a_token_whose_kid_is_not_published_is_invalid_jwt(scene: Scene, kid: str | None) -> None:
+@pytest.mark.conformance("11:§11.3.4", "11:§11.4")
+def test_step_5_a_token_whose_kid_is_not_published_is_unknown_key__or_invalid_jwt_in_01(scene: Scene) -> None:
     claims = jws.parse(scene.agent_token()).claims
-    token = jws.encode(scene.provider_key, DRAFT_01, agent_tokens.TYP, claims, kid=kid)
-    with pytest.raises(InvalidJWT):
+    token = jws.encode(scene.provider_key, scene.draft, agent_tokens.TYP, claims, kid="other")
+    with pytest.raises(InvalidJWT if scene.draft is DRAFT_01 else UnknownKey):
         scene.verify(scene.request(bearing(token)))
 
 
 def test_step_5_a_token_without_kid_costs_no_fetch_once_keys_are_known(scene: Scene) -> None:
     claims = jws.parse(scene.agent_token()).claims
-    token = jws.encode(scene.provider_key, DRAFT_01, agent_tokens.TYP, claims, kid=None)
+    token = jws.encode(scene.provider_key, scene.draft, agent_tokens.TYP, claims, kid=None)
     with pytest.raises(InvalidJWT):
         scene.verify(scene.request(bearing(token)), fetcher=NothingIsFetched())
 
@@ -492,7 +538,7 @@ def test_step_5_the_key_in_the_token_header_is_never_used(scene: Scene) -> None:
     thief = PrivateKey.generate(kid="ap-1")
     claims = jws.parse(scene.agent_token()).claims
     headers = {"jwk": public(thief), "jku": "https://thief.example/jwks.json", "x5u": "https://thief.example/x"}
-    token = jws.encode(thief, DRAFT_01, agent_tokens.TYP, claims, **headers)
+    token = jws.encode(thief, scene.draft, agent_tokens.TYP, claims, **headers)
     with pytest.raises(InvalidJWT):
         scene.verify(scene.request(bearing(token)))
     assert not any("thief" in url for url in scene.documents.asked)
@@ -501,14 +547,14 @@ def test_step_5_the_key_in_the_token_header_is_never_used(scene: Scene) -> None:
 @pytest.mark.parametrize("alg", ["none", "None", "nOnE", "HS256", "HS512", "RS256", "ES384", "", "Ed448"])
 def test_step_5_a_token_of_another_algorithm_is_refused_without_a_fetch(scene: Scene, alg: str) -> None:
     claims = jws.parse(scene.agent_token()).claims
-    token = jws.encode(scene.provider_key, DRAFT_01, agent_tokens.TYP, claims, alg=alg)
+    token = jws.encode(scene.provider_key, scene.draft, agent_tokens.TYP, claims, alg=alg)
     with pytest.raises(InvalidJWT):
         scene.verify(scene.request(bearing(token)), fetcher=NothingIsFetched())
 
 
 def test_step_5_the_algorithm_of_a_token_is_that_of_its_key(scene: Scene) -> None:
     claims = jws.parse(scene.agent_token()).claims
-    token = jws.encode(scene.provider_key, DRAFT_01, agent_tokens.TYP, claims, alg="ES256")
+    token = jws.encode(scene.provider_key, scene.draft, agent_tokens.TYP, claims, alg="ES256")
     with pytest.raises(InvalidJWT):
         scene.verify(scene.request(bearing(token)))
 
@@ -527,8 +573,147 @@ def test_step_5_draft_11_wants_alg_in_the_agents_key() -> None:
     scene = Scene(draft=DRAFT_11)
     claims = {**jws.parse(scene.agent_token()).claims, "cnf": {"jwk": public(scene.key, DRAFT_01)}}
     token = jws.encode(scene.provider_key, DRAFT_11, agent_tokens.TYP, claims)
-    with pytest.raises(InvalidJWT):
+    with pytest.raises(UnsupportedAlgorithm):
         scene.verify(scene.request(bearing(token)), fetcher=NothingIsFetched())
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "error"),
+    [
+        ("alg", "EdDSA", UnsupportedAlgorithm),
+        ("alg", "none", UnsupportedAlgorithm),
+        ("alg", "HS256", UnsupportedAlgorithm),
+        ("alg", "RS256", UnsupportedAlgorithm),
+        ("alg", "ES256", InvalidKey),
+        ("crv", "P-256", InvalidKey),
+        ("kty", "EC", InvalidKey),
+        ("kty", "RSA", InvalidKey),
+        ("alg", 1, InvalidKey),
+    ],
+)
+@pytest.mark.conformance("11:§11.3.1", "11:§11.3.4")
+def test_step_6_a_key_whose_alg_is_polymorphic_or_disagrees_is_refused__11_3_1(
+    scene_11: Scene, member: str, value: object, error: type[SignatureError]
+) -> None:
+    jwk = {**public(scene_11.key, DRAFT_11), "y": "AA", "n": "AQAB", "e": "AQAB", member: value}
+    claims = {**jws.parse(scene_11.agent_token()).claims, "cnf": {"jwk": jwk}}
+    token = jws.encode(scene_11.provider_key, DRAFT_11, agent_tokens.TYP, claims)
+    with pytest.raises(error):
+        scene_11.verify(scene_11.request(bearing(token)), fetcher=NothingIsFetched())
+
+
+@pytest.mark.parametrize("jwk", [None, {}, {"crv": "Ed25519", "x": "AA"}, {"kty": "OKP", "alg": "Ed25519", "x": "AA"}])
+@pytest.mark.conformance("11:§9.4.3.2")
+def test_step_5_a_token_without_a_whole_key_is_invalid_jwt__9_4_3_2(scene_11: Scene, jwk: object) -> None:
+    for make, signer, typ in (
+        (scene_11.agent_token, scene_11.provider_key, agent_tokens.TYP),
+        (scene_11.auth_token, scene_11.person_server_key, auth_tokens.TYP),
+        (scene_11.person_token, scene_11.person_server_key, person_tokens.TYP),
+    ):
+        token = jws.encode(signer, DRAFT_11, typ, {**jws.parse(make()).claims, "cnf": {"jwk": jwk}})
+        with pytest.raises(InvalidJWT):
+            scene_11.verify(scene_11.request(bearing(token)), fetcher=NothingIsFetched())
+
+
+# Step 5, jwt with a person token
+
+
+@pytest.mark.conformance("11:§7.1.3", "11:§7.1.4")
+def test_step_5_a_person_token_identifies_the_person_and_authorizes_nothing__7_1_4(scene_11: Scene) -> None:
+    verified = scene_11.verify(scene_11.with_person_token(jti="j-3", tenant="acme"))
+    assert (verified.level, verified.issuer, verified.ps) == (Level.IDENTIFIED, PERSON_SERVER, PERSON_SERVER)
+    assert (verified.sub, verified.agent, verified.scope) == ("person-1", None, None)
+    assert (verified.token_type, verified.jti, verified.draft) == (person_tokens.TYP, "j-3", DRAFT_11)
+    assert verified.presented is not None
+    assert (verified.presented.jti, verified.presented.tenant) == ("j-3", "acme")
+
+
+@pytest.mark.parametrize("claim", ["scope", "account"])
+@pytest.mark.conformance("11:§7.1.2")
+def test_step_5_a_person_token_that_claims_authorization_is_refused__7_1_2(scene_11: Scene, claim: str) -> None:
+    claims = {**jws.parse(scene_11.person_token()).claims, claim: "read"}
+    token = jws.encode(scene_11.person_server_key, DRAFT_11, person_tokens.TYP, claims)
+    with pytest.raises(InvalidJWT):
+        scene_11.verify(scene_11.request(bearing(token)), fetcher=NothingIsFetched())
+
+
+@pytest.mark.parametrize(
+    "changed", [{"audience": "https://other.example"}, {"issuer": "https://stranger.example"}, {"sub": ""}]
+)
+@pytest.mark.conformance("11:§7.1.4", "11:§11.5.2")
+def test_step_5_a_person_token_of_others_is_refused_without_a_fetch(scene_11: Scene, changed: dict[str, str]) -> None:
+    with pytest.raises(InvalidJWT):
+        scene_11.verify(scene_11.with_person_token(**changed), fetcher=NothingIsFetched())
+
+
+@pytest.mark.conformance("11:§7.1.2", "11:§11.5.2")
+def test_step_5_a_person_token_of_more_than_an_hour_is_refused__11_5_2(scene_11: Scene) -> None:
+    claims = jws.parse(scene_11.person_token()).claims
+    for longer, expected in ((0, None), (1, InvalidJWT)):
+        changed = {**claims, "exp": claims["exp"] + longer}
+        message = scene_11.request(
+            bearing(jws.encode(scene_11.person_server_key, DRAFT_11, person_tokens.TYP, changed))
+        )
+        if expected is None:
+            assert scene_11.accepts(message)
+        else:
+            with pytest.raises(expected):
+                scene_11.verify(message)
+
+
+def test_step_5_draft_01_knows_no_person_tokens() -> None:
+    scene = Scene(draft=DRAFT_01)
+    with pytest.raises(InvalidJWT):
+        scene.verify(scene.with_person_token(), fetcher=NothingIsFetched())
+
+
+@pytest.mark.parametrize(
+    ("claim", "value"), [("sub", None), ("ps", None), ("ps", "https://other.example"), ("ps", "ps.example")]
+)
+@pytest.mark.conformance("11:§9.4.1", "11:§9.4.3.2")
+def test_step_5_an_auth_token_names_the_person_and_their_server__9_4_1(
+    scene_11: Scene, claim: str, value: str | None
+) -> None:
+    claims = {**jws.parse(scene_11.auth_token()).claims, claim: value}
+    token = jws.encode(scene_11.person_server_key, DRAFT_11, auth_tokens.TYP, claims)
+    with pytest.raises(InvalidJWT):
+        scene_11.verify(scene_11.request(bearing(token)), fetcher=NothingIsFetched())
+
+
+@pytest.mark.parametrize(("ahead", "refused"), [(60, False), (61, True)])
+@pytest.mark.conformance("11:§11.5.2", "11:§11.3.4")
+def test_step_5_a_token_issued_61_seconds_ahead_is_clock_skew__11_5_2(
+    scene_11: Scene, ahead: int, refused: bool
+) -> None:
+    message = scene_11.with_agent_token(now=NOW + ahead)
+    if refused:
+        with pytest.raises(ClockSkew):
+            scene_11.verify(message, fetcher=NothingIsFetched())
+    else:
+        assert scene_11.accepts(message)
+
+
+# Step 5, revoked tokens
+
+
+@pytest.mark.conformance("11:§11.12.5", "11:§11.3.4")
+def test_step_5_a_revoked_token_is_revoked_jwt__11_12_5(scene_11: Scene) -> None:
+    scene_11.revocations = revocations = MemoryRevocations(clock=scene_11.clock)
+    for issuer, jti, present in (
+        (PROVIDER, "j", scene_11.with_agent_token),
+        (PERSON_SERVER, "j", scene_11.with_person_token),
+        (PERSON_SERVER, "k", scene_11.with_auth_token),
+    ):
+        assert scene_11.accepts(present(jti=jti))
+        assert revocations.record(issuer, jti, NOW + 3600)
+        with pytest.raises(RevokedJWT):
+            scene_11.verify(present(jti=jti))
+
+
+def test_step_5_a_revocation_is_of_one_issuer(scene_11: Scene) -> None:
+    scene_11.revocations = MemoryRevocations(clock=scene_11.clock)
+    scene_11.revocations.record(PERSON_SERVER, "j", NOW + 3600)
+    assert scene_11.accepts(scene_11.with_agent_token(jti="j"))
 
 
 def test_step_5_a_server_of_both_drafts_takes_tokens_of_both() -> None:
@@ -542,18 +727,23 @@ def test_step_5_a_server_of_both_drafts_takes_tokens_of_both() -> None:
 
 def test_step_5_a_token_of_a_key_of_an_unsupported_kind_is_unsupported_algorithm(scene: Scene) -> None:
     claims = {**jws.parse(scene.agent_token()).claims, "cnf": {"jwk": {"kty": "RSA", "n": "AQAB", "e": "AQAB"}}}
-    token = jws.encode(scene.provider_key, DRAFT_01, agent_tokens.TYP, claims)
+    token = jws.encode(scene.provider_key, scene.draft, agent_tokens.TYP, claims)
     with pytest.raises(UnsupportedAlgorithm) as caught:
         scene.verify(scene.request(bearing(token)), fetcher=NothingIsFetched())
-    expected = 'error=unsupported_algorithm, supported_algorithms=("ed25519" "ecdsa-p256-sha256")'
-    assert render(caught.value).headers["Signature-Error"] == expected
+    headers = render(caught.value, scene.draft).headers
+    if scene.draft is DRAFT_01:
+        expected = 'error=unsupported_algorithm, supported_algorithms=("ed25519" "ecdsa-p256-sha256")'
+        assert headers["Signature-Error"] == expected
+    else:
+        assert headers["Signature-Error"] == "error=unsupported_algorithm"
+        assert headers["Accept-Signature-Alg"] == "Ed25519, ES256"
 
 
 def test_step_5_an_expired_token_is_expired_jwt_and_costs_no_fetch(scene: Scene) -> None:
     message = scene.with_agent_token(now=NOW - 100, lifetime=timedelta(seconds=100))
     with pytest.raises(ExpiredJWT) as caught:
         scene.verify(message, fetcher=NothingIsFetched())
-    assert render(caught.value).headers["Signature-Error"] == "error=expired_jwt"
+    assert render(caught.value, scene.draft).headers["Signature-Error"] == "error=expired_jwt"
 
 
 def test_step_5_a_token_is_good_until_the_second_before_exp(scene: Scene) -> None:
@@ -591,7 +781,7 @@ def test_step_5_a_trusted_issuer_that_does_not_answer_is_503(scene: Scene) -> No
     silent = Documents({f"{PROVIDER}/.well-known/aauth-agent.json": Unavailable("silent", retry_after=7)})
     with pytest.raises(Unavailable) as caught:
         scene.verify(scene.with_agent_token(), fetcher=silent)
-    rendered = render(caught.value)
+    rendered = render(caught.value, scene.draft)
     assert (rendered.status, "Signature-Error" in rendered.headers) == (503, False)
     assert int(rendered.headers["Retry-After"]) > 0
 
@@ -619,9 +809,16 @@ def test_step_5_metadata_that_names_another_issuer_is_refused(scene: Scene) -> N
         "issuer": "https://other.example",
         "jwks_uri": f"{PROVIDER}/jwks.json",
     }
-    with pytest.raises(InvalidJWT):
+    with pytest.raises(InvalidJWT if scene.draft is DRAFT_01 else IssuerMismatch):
         scene.verify(scene.with_agent_token())
     assert f"{PROVIDER}/jwks.json" not in scene.documents.asked
+
+
+@pytest.mark.conformance("11:§11.2", "SK:§5.4.9")
+def test_step_5_metadata_that_names_no_issuer_is_issuer_missing__11_2(scene_11: Scene) -> None:
+    scene_11.documents.at[f"{PROVIDER}/.well-known/aauth-agent.json"] = {"jwks_uri": f"{PROVIDER}/jwks.json"}
+    with pytest.raises(IssuerMissing):
+        scene_11.verify(scene_11.with_agent_token())
 
 
 def test_step_5_a_pinned_jwks_uri_is_used_instead_of_the_metadata(scene: Scene) -> None:
@@ -645,7 +842,14 @@ def test_step_5_dwk_decides_where_the_keys_of_an_auth_token_are(scene: Scene) ->
 # Step 6: the algorithm
 
 
-def test_step_6_an_alg_parameter_must_be_that_of_the_key(scene: Scene) -> None:
+@pytest.mark.conformance("11:§11.3.3.2")
+def test_step_6_an_alg_parameter_is_ignored__11_3_3_2(scene_11: Scene) -> None:
+    for alg in ('"ed25519"', '"hmac-sha256"', "1"):
+        assert scene_11.accepts(scene_11.by_hand(f';created={NOW};alg={alg};nonce="{alg[1:3]}"'))
+
+
+def test_step_6_an_alg_parameter_must_be_that_of_the_key_in_draft_01() -> None:
+    scene = Scene(draft=DRAFT_01)
     assert scene.accepts(scene.by_hand(f';created={NOW};alg="ed25519"'))
     for alg in ('"ecdsa-p256-sha256"', '"hmac-sha256"', '"EdDSA"', '""', "?1", "1"):
         with pytest.raises(UnsupportedAlgorithm):
@@ -784,9 +988,9 @@ def test_replay_can_be_allowed_by_name_only(scene: Scene) -> None:
 
 def test_a_verified_request_comes_from_verification_only(scene: Scene) -> None:
     with pytest.raises(TypeError):
-        VerifiedRequest(message=scene.request(), scheme="hwk", key=scene.key.public)
+        VerifiedRequest(message=scene.request(), scheme="hwk", draft=DRAFT_11, key=scene.key.public)
     with pytest.raises(TypeError):
-        VerifiedRequest(message=scene.request(), scheme="hwk", key=scene.key.public, _proof=object())
+        VerifiedRequest(message=scene.request(), scheme="hwk", draft=DRAFT_11, key=scene.key.public, _proof=object())
 
 
 def test_a_verified_request_cannot_be_changed_into_another(scene: Scene) -> None:
@@ -822,3 +1026,43 @@ def test_requirements_have_no_defaults_that_would_fail_open() -> None:
         "audience",
         "development",
     }
+
+
+# Bodies at person servers and revocation endpoints (AAuth-11 §11.3.3.1)
+
+
+@pytest.mark.conformance("11:§11.3.3.1")
+def test_a_body_must_be_covered_where_the_server_says_so__11_3_3_1(scene_11: Scene) -> None:
+    bare = Message.of("POST", f"{RESOURCE}/things", (("content-type", "application/json"),), b'{"a": 1}')
+    uncovered = scene_11.by_hand(message=bare)
+    assert scene_11.accepts(uncovered)
+    with pytest.raises(InvalidInput) as caught:
+        scene_11.verify(uncovered, cover_body=True)
+    assert caught.value.required_input == (*BASE, "content-type", "content-digest")
+    assert scene_11.accepts(scene_11.request(), cover_body=True)
+    assert scene_11.accepts(scene_11.request(method="GET"), cover_body=True)
+
+
+def test_a_server_of_both_drafts_asks_for_the_body_of_those_who_speak_11() -> None:
+    old, new = Scene(draft=DRAFT_01), Scene(draft=DRAFT_11)
+    both: dict[str, Any] = {"drafts": (DRAFT_01, DRAFT_11), "cover_body": True}
+    bare = Message.of("POST", f"{RESOURCE}/things", (("content-type", "application/json"),), b'{"a": 1}')
+    assert old.accepts(old.by_hand(message=bare, signature_key=bearing(old.agent_token())), **both)
+    with pytest.raises(InvalidInput):
+        new.verify(new.by_hand(message=bare, signature_key=bearing(new.agent_token())), **both)
+
+
+# Servers that sign for themselves (AAuth-11 §11.3.2)
+
+
+@pytest.mark.conformance("11:§11.3.2", "11:§11.12.1")
+def test_a_server_signs_under_its_own_metadata_document__11_3_2(scene_11: Scene) -> None:
+    signer = scene_11.jwks_uri("ps-1", id=PERSON_SERVER, dwk="aauth-person.json")
+    message = scene_11.request(signer, key=scene_11.person_server_key)
+    trusted = {"aauth-person.json": Trust.only([TrustedIssuer(issuer=PERSON_SERVER)])}
+    verified = scene_11.verify(message, published=trusted)
+    assert (verified.issuer, verified.scheme, verified.published is not None) == (PERSON_SERVER, "jwks_uri", True)
+    with pytest.raises(InvalidKey):
+        scene_11.verify(message, fetcher=NothingIsFetched())
+    with pytest.raises(InvalidKey):
+        scene_11.verify(message, published={"aauth-person.json": Trust.nobody()}, fetcher=NothingIsFetched())

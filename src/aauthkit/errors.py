@@ -12,8 +12,11 @@
     │   │   ├── UnsupportedScheme, InvalidKey, UnknownKey, IssuerMissing, IssuerMismatch,
     │   │   └── InvalidJWT, ExpiredJWT, RevokedJWT
     │   ├── InvalidRequest (400), PayloadTooLarge (413), NotFound (404), MethodNotAllowed (405), Conflict (409)
-    │   ├── Invalid…, Expired… and RevokedResourceToken, …PresentedToken, …UpstreamToken, …SubagentToken,
-    │   │   InvalidAgentToken, ExpiredAgentToken, TokenClockSkew, InvalidScope, InvalidAccount (400)
+    │   ├── InvalidAgentToken, ExpiredAgentToken, TokenClockSkew, InvalidScope, InvalidAccount,
+    │   │   InvalidResourceToken, ExpiredResourceToken, RevokedResourceToken,
+    │   │   InvalidPresentedToken, ExpiredPresentedToken, RevokedPresentedToken,
+    │   │   InvalidUpstreamToken, ExpiredUpstreamToken, RevokedUpstreamToken,
+    │   │   InvalidSubagentToken, ExpiredSubagentToken, RevokedSubagentToken (400)
     │   ├── InvalidCode, Gone (410), InteractionUnavailable (424)
     │   ├── Throttled (429)            SlowDown, RateLimited
     │   └── InvalidResponse            a server answered something the protocol does not allow

@@ -139,6 +139,16 @@ P256 = Algorithm(
 ALGORITHMS: Mapping[tuple[str, str], Algorithm] = {(a.kty, a.crv): a for a in (ED25519, P256)}
 
 
+# RFC 7518 §6, RFC 8037 §2: without these a JWK of the type is no key at all.
+_REQUIRED_MEMBERS: Mapping[str, tuple[str, ...]] = {"OKP": ("crv", "x"), "EC": ("crv", "x", "y"), "RSA": ("n", "e")}
+
+
+def has_required_members(jwk: Mapping[str, Any]) -> bool:
+    """Whether a JWK names its type and has the members that type cannot do without."""
+    kty = jwk.get("kty")
+    return isinstance(kty, str) and all(name in jwk for name in _REQUIRED_MEMBERS.get(kty, ()))
+
+
 class PublicKey:
     """A public key that was checked: its algorithm is known and agrees with the JWK's own `alg`."""
 

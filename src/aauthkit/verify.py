@@ -403,6 +403,8 @@ def _admit(trust: Trust, issuer: str) -> TrustedIssuer:
 def _check_issuer_signature(
     token: JWT, entry: TrustedIssuer, dwk: str, draft: Draft, discovery: Discovery
 ) -> Flow[None]:
+    if token.kid is None:
+        raise InvalidJWT("The token names no key; put the kid of the issuer's key in its header.")
     with IN_SIGNATURE_KEY.translated(keep=_ISSUER_FAULTS if draft.problem_details else ()):
         key = yield from _issuer_key(entry, dwk, token.kid, draft, discovery)
         token.verify(key, draft)

@@ -65,7 +65,7 @@ def test_no_resource_token_is_minted_for_a_request_that_did_not_verify(what: str
     scene = Scene()
     with pytest.raises(AAuthError) as caught:
         challenge_of(scene, UNVERIFIED[what](scene))
-    assert "resource-token" not in str(render(caught.value).headers)
+    assert "resource-token" not in str(render(caught.value, DRAFT_01).headers)
 
 
 def test_a_request_that_verified_gets_one() -> None:
@@ -155,7 +155,7 @@ def test_nothing_that_bears_a_secret_shows_it_in_repr() -> None:
         parse_requirement(requirement("auth-token", resource_token=token)),
         issued,
         challenge,
-        render(challenge),
+        render(challenge, DRAFT_01),
         resource(),
         PrivateKey.generate(),
         PrivateKey.generate(algorithm=P256),
@@ -182,5 +182,12 @@ def test_an_error_tells_a_peer_and_a_log_no_token(what: str, caplog: pytest.LogC
     with caplog.at_level(logging.DEBUG), pytest.raises(AAuthError) as caught:
         challenge_of(scene, UNVERIFIED[what](scene))
     error = caught.value
-    told = [str(error), repr(error), error.debug, str(render(error).headers), render(error).body.decode(), caplog.text]
+    told = [
+        str(error),
+        repr(error),
+        error.debug,
+        str(render(error, DRAFT_01).headers),
+        render(error, DRAFT_01).body.decode(),
+        caplog.text,
+    ]
     assert [secret for text in told for secret in secrets_shown(text)] == []

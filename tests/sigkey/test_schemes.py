@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aauthkit.drafts import DRAFT_01
-from aauthkit.errors import InvalidJWT, InvalidKey, InvalidSignatureRequest, SignatureError
+from aauthkit.errors import InvalidJWT, InvalidSignatureRequest, SignatureError, UnsupportedScheme
 from aauthkit.keys import P256, PrivateKey
 from aauthkit.sigkey import (
     SCHEMES,
@@ -64,8 +64,8 @@ def test_no_label_or_several_are_an_invalid_request(value: str | None, labels: s
 
 
 @pytest.mark.parametrize("scheme", ["x509", '"hwk"', "?1", "1", "HWK", "(hwk)", ":AAAA:", "hwk/1"])
-def test_an_unknown_scheme_is_an_invalid_key(scheme: str) -> None:
-    with pytest.raises(InvalidKey):
+def test_an_unknown_scheme_is_an_unsupported_scheme__sk_5_4_2(scheme: str) -> None:
+    with pytest.raises(UnsupportedScheme):
         parse_signature_key(f"sig={scheme}", {"sig"})
 
 

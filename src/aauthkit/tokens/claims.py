@@ -38,7 +38,7 @@ from aauthkit.errors import (
 )
 from aauthkit.identifiers import AgentIdentifier, server_identifier
 from aauthkit.jwt import JWT
-from aauthkit.keys import PublicKey
+from aauthkit.keys import PublicKey, has_required_members
 
 
 @dataclass(frozen=True)
@@ -152,18 +152,21 @@ class Judge:
         return value
 
     def key(self, claims: Mapping[str, Any]) -> PublicKey:
-        """`cnf.jwk` (RFC 7800)."""
+        """`cnf.jwk` (RFC 7800); AAuth-11 §9.4.3.2 tells a token without a whole key from one whose key is no good."""
         confirmation = claims.get("cnf")
-        if not isinstance(confirmation, Mapping):
-            raise self.refuse("The token has no cnf claim with a key.")
+        jwk = confirmation.get("jwk") if isinstance(confirmation, Mapping) else None
+        if not isinstance(jwk, Mapping) or not has_required_members(jwk):
+            raise self.refuse("The token has no cnf claim with a whole key.")
         try:
-            return PublicKey.from_jwk(confirmation.get("jwk"), self.draft)
+            return PublicKey.from_jwk(jwk, self.draft)
         except UnsupportedAlgorithm:
             if self.errors is IN_SIGNATURE_KEY:
-                # AAuth-01 "Verification (Server)" step 4: the code is about the key, and it tells what would do.
+                # §11.3.4 step 6: the code is about the key, and it tells what would do.
                 raise
             raise self.refuse("The key in the token is of a kind that is not accepted here.") from None
         except InvalidKey as error:
+            if self.errors is IN_SIGNATURE_KEY and self.draft.problem_details:
+                raise
             raise self.errors.invalid(error.detail) from error
 
     def times(self, claims: Mapping[str, Any], longest: timedelta) -> tuple[int, int]:
