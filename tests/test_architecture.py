@@ -33,7 +33,9 @@ LAYERS = (
     ("fetching",),
     ("trust",),
     ("discovery",),
+    ("server_identity",),
     ("revocation",),
+    ("revoking",),
     ("verify",),
     # What the serving roles share: it knows requests and transactions, and no role.
     ("database", "serving"),

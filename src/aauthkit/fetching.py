@@ -1,7 +1,8 @@
-"""Fetching documents that others name, safely: egress admission, no redirects, bounded time, size (DESIGN §4 rule 6).
+"""Fetching documents that others name, and calling servers they name: egress admission, no redirects, bounded time
+and size (DESIGN §4 rule 6).
 
 The address is checked after the name is resolved and the connection goes to the address that was checked, so a name
-that changes its answer between check and use gains nothing. Nothing is signed and no cookie or credential is sent.
+that changes its answer between check and use gains nothing. Nothing is signed here and no cookie or credential is sent.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from aauthkit.errors import InvalidRequest, Unavailable
-from aauthkit.flow import Fetch, Fetched
+from aauthkit.flow import Call, Fetch, Fetched
 from aauthkit.identifiers import endpoint_url, is_loopback
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
@@ -75,6 +76,10 @@ class HTTPFetcher:
             task.add_done_callback(lambda done: self._landed(request.url, done))
         return await asyncio.shield(task)
 
+    async def call(self, request: Call) -> Fetched:
+        """Send ``request``; the answer is whatever comes back, a redirect too. The errors are those of ``fetch``."""
+        return await self._within(request)
+
     def _landed(self, url: str, task: asyncio.Task[Fetched]) -> None:
         self._in_flight.pop(url, None)
         if not task.cancelled():
@@ -96,10 +101,17 @@ class HTTPFetcher:
         await self.aclose()
 
     async def _fetch(self, url: str) -> Fetched:
+        fetched = await self._within(Call(method="GET", url=url, headers=(), patience=self._limits.time))
+        if 300 <= fetched.status < 400:
+            raise InvalidRequest(f"{_host(url)} redirects; documents are only read where they were named.")
+        return fetched
+
+    async def _within(self, call: Call) -> Fetched:
+        url = call.url
         try:
-            async with asyncio.timeout(self._limits.time.total_seconds()):
+            async with asyncio.timeout(call.patience.total_seconds()):
                 address = await self._admit(url)
-                return await self._get(url, address)
+                return await self._exchange(call, address)
         except (TimeoutError, httpx2.HTTPError, OSError) as error:
             raise Unavailable(f"{_host(url)} does not answer.", debug=f"{url}: {error!r}") from error
         except httpx2.InvalidURL as error:
@@ -127,22 +139,23 @@ class HTTPFetcher:
         if not _is_public(effective):
             raise InvalidRequest(f"{host} is not at a public address, so nothing is fetched from it.")
 
-    async def _get(self, url: str, address: str) -> Fetched:
-        parts = urlsplit(url)
+    async def _exchange(self, call: Call, address: str) -> Fetched:
+        parts = urlsplit(call.url)
         literal = f"[{address}]" if ":" in address else address
         port = f":{parts.port}" if parts.port else ""
         target = parts._replace(netloc=f"{literal}{port}").geturl()
         async with self._client.stream(
-            "GET",
+            call.method,
             target,
-            headers={"Host": parts.netloc},
+            headers=[("Host", parts.netloc), *call.headers],
+            content=call.body or None,
+            timeout=call.patience.total_seconds(),
             extensions={"sni_hostname": parts.hostname or ""},
         ) as response:
-            if response.is_redirect:
-                raise InvalidRequest(f"{_host(url)} redirects; documents are only read where they were named.")
             if response.headers.get("content-encoding", "identity").lower() != "identity":
-                raise InvalidRequest(f"{_host(url)} sends a compressed document although none was asked for.")
-            body = await self._read(response)
+                raise InvalidRequest(f"{parts.netloc} sends a compressed document although none was asked for.")
+            # Nothing is followed, so what a redirect says besides is not read.
+            body = b"" if 300 <= response.status_code < 400 else await self._read(response)
             headers = {name.lower(): value for name, value in response.headers.items()}
             return Fetched(status=response.status_code, headers=headers, body=body)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Protocol, TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -18,6 +19,17 @@ class Fetch:
     """A GET of a JSON document at ``url``."""
 
     url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A request of ours to another server, signed already; ``patience`` bounds the whole exchange."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+    patience: timedelta = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +54,12 @@ class AsyncFetcher(Protocol):
     """Fetches without blocking; the same errors."""
 
     async def fetch(self, request: Fetch) -> Fetched: ...
+
+
+class AsyncCaller(Protocol):
+    """Sends, following no redirect. Raises ``Unavailable`` or ``InvalidRequest`` (refused by address or shape)."""
+
+    async def call(self, request: Call) -> Fetched: ...
 
 
 def run(flow: Flow[T], fetcher: Fetcher) -> T:
