@@ -19,7 +19,7 @@ CLAIMS: dict[str, Any] = {
     "iss": f"urn:jkt:sha-256:{STABLE.thumbprint}",
     "iat": NOW,
     "exp": NOW + 300,
-    "cnf": {"jwk": public(EPHEMERAL)},
+    "cnf": {"jwk": public(EPHEMERAL, DRAFT_11)},
 }
 
 
@@ -28,28 +28,33 @@ def judged(
     *,
     signed_by: PrivateKey = STABLE,
     typ: str = TYP,
-    drafts: tuple[Draft, ...] = (DRAFT_01,),
+    drafts: tuple[Draft, ...] = (DRAFT_11,),
     now: float = NOW,
     **header: object,
 ) -> Delegation:
-    given = {"jwk": public(STABLE), "kid": None, **header}
+    given = {"jwk": public(STABLE, DRAFT_11), "kid": None, **header}
     changed = {name: value for name, value in {**CLAIMS, **(claims or {})}.items() if value is not None}
-    return DelegationJWT(jwt=jws.encode(signed_by, DRAFT_01, typ, changed, **given)).judge(drafts=drafts, now=now)
+    return DelegationJWT(jwt=jws.encode(signed_by, DRAFT_11, typ, changed, **given)).judge(drafts=drafts, now=now)
 
 
+@pytest.mark.conformance("SK:§3.5-1", "SK:§3.5-2", "SK:§3.5-3")
 def test_a_good_delegation_gives_both_keys() -> None:
     delegation = judged()
     assert (delegation.stable_key, delegation.ephemeral_key) == (STABLE.public, EPHEMERAL.public)
-    assert (delegation.expires_at, delegation.draft) == (NOW + 300, DRAFT_01)
+    assert (delegation.expires_at, delegation.draft) == (NOW + 300, DRAFT_11)
 
 
 @pytest.mark.parametrize("typ", ["", "JWT", "jkt-s512+jwt", "aa-agent+jwt", "jkt-s256"])
+@pytest.mark.conformance("SK:§3.5-1")
 def test_step_2_another_type_is_refused(typ: str) -> None:
     with pytest.raises(InvalidJWT):
         judged(typ=typ)
 
 
-@pytest.mark.parametrize("jwk", [None, "key", [], {}, {"kty": "oct", "k": "AAAA"}, {**public(STABLE), "d": "AAAA"}])
+@pytest.mark.parametrize(
+    "jwk", [None, "key", [], {}, {"kty": "oct", "k": "AAAA"}, {**public(STABLE, DRAFT_11), "d": "AAAA"}]
+)
+@pytest.mark.conformance("SK:§3.5-2")
 def test_step_4_the_header_must_carry_a_public_key(jwk: object) -> None:
     with pytest.raises(SignatureError):
         judged(jwk=jwk)
@@ -69,23 +74,25 @@ def test_step_4_the_header_must_carry_a_public_key(jwk: object) -> None:
         ["urn:jkt:sha-256:" + STABLE.thumbprint],
     ],
 )
+@pytest.mark.conformance("SK:§3.5-4", "SK:§7.3-1")
 def test_step_7_the_issuer_is_the_thumbprint_of_the_key_in_the_header(issuer: object) -> None:
     with pytest.raises(InvalidJWT):
         judged({"iss": issuer})
 
 
+@pytest.mark.conformance("SK:§7.3-1")
 def test_step_7_somebody_elses_thumbprint_over_my_key_is_refused() -> None:
     """Enrolment rests on this: whoever knows the public half of a stable key cannot act as it."""
     thief = PrivateKey.generate()
     with pytest.raises(InvalidJWT):
-        judged(signed_by=thief, jwk=public(thief))
+        judged(signed_by=thief, jwk=public(thief, DRAFT_11))
 
 
 def test_step_8_the_signature_is_of_the_key_in_the_header() -> None:
     with pytest.raises(InvalidJWT):
         judged(signed_by=PrivateKey.generate(algorithm=P256))
     with pytest.raises(InvalidJWT):
-        judged(alg="EdDSA")
+        judged(alg="Ed25519")
     with pytest.raises(InvalidJWT):
         judged(alg="none")
 
@@ -105,6 +112,7 @@ def test_step_8_the_signature_is_of_the_key_in_the_header() -> None:
     ],
     ids=repr,
 )
+@pytest.mark.conformance("SK:§3.5-3")
 def test_step_9_times_that_are_wrong_are_refused(claims: dict[str, Any]) -> None:
     with pytest.raises(InvalidJWT):
         judged(claims)
@@ -131,6 +139,7 @@ def test_step_9_both_edges() -> None:
         ({"jwk": {"kty": "RSA", "n": "AQAB", "e": "AQAB"}}, UnsupportedAlgorithm),
     ],
 )
+@pytest.mark.conformance("SK:§3.5-3")
 def test_step_10_the_ephemeral_key_must_be_there(confirmation: object, error: type[SignatureError]) -> None:
     with pytest.raises(error):
         judged({"cnf": confirmation})
