@@ -9,7 +9,7 @@
     ├── PeerError                      the other side broke the protocol
     │   ├── SignatureError (401)       the request is not verified; carries Signature-Error
     │   │   ├── InvalidSignatureRequest, InvalidInput, InvalidSignature, ClockSkew, UnsupportedAlgorithm,
-    │   │   ├── UnsupportedScheme, InvalidKey, UnknownKey, IssuerMissing, IssuerMismatch,
+    │   │   ├── UnsupportedScheme, InvalidKey (UntrustedSigner), UnknownKey, IssuerMissing, IssuerMismatch,
     │   │   └── InvalidJWT, ExpiredJWT, RevokedJWT
     │   ├── InvalidRequest (400), PayloadTooLarge (413), NotFound (404), MethodNotAllowed (405), Conflict (409)
     │   ├── InvalidAgentToken, ExpiredAgentToken, TokenClockSkew, InvalidScope, InvalidAccount,
@@ -199,6 +199,10 @@ class InvalidKey(SignatureError):
     """The key in Signature-Key cannot be parsed or is not acceptable."""
 
     code = "invalid_key"
+
+
+class UntrustedSigner(InvalidKey):
+    """The server named in Signature-Key is not one that may call here, so nothing was fetched from it."""
 
 
 class UnknownKey(SignatureError):

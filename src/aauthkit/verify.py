@@ -31,8 +31,10 @@ from aauthkit.errors import (
     UnknownKey,
     UnsupportedAlgorithm,
     UntrustedIssuer,
+    UntrustedSigner,
 )
 from aauthkit.flow import Flow
+from aauthkit.headers import requirement
 from aauthkit.httpsig.message import Message
 from aauthkit.httpsig.replay import Replays, fingerprint
 from aauthkit.httpsig.sign import BASE_COMPONENTS
@@ -336,7 +338,9 @@ def _published(scheme: PublishedKey, requirements: Requirements, discovery: Disc
         server_identifier(scheme.id, development=requirements.development)
         entry = _trust_in_published(scheme.dwk, requirements).admit(scheme.id)
         key, draft = yield from _published_key(entry, scheme, requirements.drafts, discovery)
-    except (InvalidRequest, UntrustedIssuer) as error:
+    except UntrustedIssuer as error:
+        raise UntrustedSigner(error.detail, debug=error.debug) from error
+    except InvalidRequest as error:
         raise InvalidKey(error.detail, debug=error.debug) from error
     return _Credential(key=key, draft=draft, published=scheme, kid=scheme.kid)
 
@@ -346,7 +350,7 @@ def _trust_in_published(dwk: str, requirements: Requirements) -> Trust:
         return requirements.published[dwk]
     if dwk == agent_tokens.DWK:
         return requirements.agent_providers
-    raise InvalidKey("The dwk in Signature-Key is not that of a server which may call here.")
+    raise UntrustedSigner("The dwk in Signature-Key is not that of a server which may call here.")
 
 
 def _published_key(
@@ -388,8 +392,14 @@ def _token(raw: str, requirements: Requirements, discovery: Discovery, now: floa
 def _check_not_revoked(credential: _Credential, revocations: Revocations | None) -> None:
     """§11.12.5: a token that verifies and was withdrawn is told so, not called malformed or expired."""
     token = credential.auth_token or credential.person_token or credential.agent_token
-    if revocations is not None and token is not None and revocations.is_revoked(token.issuer, token.jti):
-        raise RevokedJWT("The token was revoked by its issuer; get a fresh one from it.")
+    if revocations is None or token is None or not revocations.is_revoked(token.issuer, token.jti):
+        return
+    # Never an auth token again: its issuer would refuse a resource token that names a revoked token.
+    repairable = credential.auth_token is not None and credential.draft.person_tokens
+    raise RevokedJWT(
+        "The token was revoked by its issuer; get a fresh one from it.",
+        requirement=requirement("person-token") if repairable else None,
+    )
 
 
 def _admit(trust: Trust, issuer: str) -> TrustedIssuer:
