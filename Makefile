@@ -6,7 +6,7 @@ IDP ?= dev
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup chromium demo test test-long lint unit single system lock bench clean
+.PHONY: help setup chromium node peers demo test test-long lint unit interop single system lock bench clean
 # Suites share ports and two cores; the cheap ones come first.
 .NOTPARALLEL:
 
@@ -19,14 +19,20 @@ setup: ## .venv/ with everything, from hashed requirements
 chromium: ## the system's Chromium, for the browser tests
 	@scripts/chromium.sh
 
+node: ## the system's Node, for the peer of the interop tests that is written for it
+	@scripts/node.sh
+
+peers: setup node ## .peers/ with other implementations, for the interop tests
+	@scripts/peers.sh
+
 demo: setup ## start the whole system: make demo MODE=user-consent
 	@$(BIN)/aauth demo --mode $(MODE) --draft $(DRAFT) --idp $(IDP)
 
-test: lint unit single system ## everything: lint, unit tests, then the real processes
+test: lint unit interop single system ## everything: lint, unit tests, then the real processes
 
 test-long: setup ## the unit tests again, with many more generated examples
 	@echo "test-long: property tests with the long profile"
-	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q -m "not system and not wire and not browser"
+	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q -m "not system and not wire and not browser and not interop"
 
 lint: setup ## ruff (rules and format) and mypy
 	@echo "lint: ruff"
@@ -37,7 +43,11 @@ lint: setup ## ruff (rules and format) and mypy
 
 unit: setup ## tests that need nothing but this process
 	@echo "unit: tests in process"
-	@$(BIN)/python -m pytest -q -m "not system and not wire and not browser"
+	@$(BIN)/python -m pytest -q -m "not system and not wire and not browser and not interop"
+
+interop: setup peers ## tests with other people's implementations, each in a process of its own
+	@echo "interop: with other implementations"
+	@$(BIN)/python -m pytest -q -m "interop and not system"
 
 single: setup chromium ## tests of one real thing: a page in a browser
 	@echo "single: the pages in a browser"
@@ -54,5 +64,5 @@ bench: setup ## measure signing and verifying beside the raw operation
 	@$(BIN)/python -m bench
 
 clean: ## remove what these targets made (not the demo's state)
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .peers build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,6 +16,9 @@ compile() {
 
 compile requirements/dev.txt pyproject.toml --group dev --extra demo
 compile requirements/uv.txt requirements/uv.in
+for peer in requirements/interop-*.in; do
+    compile "${peer%.in}.txt" "$peer"
+done
 if grep -n '://' requirements/*.txt; then
     echo "lock: the lines above name an address; requirements must be names, versions and hashes only" >&2
     exit 1

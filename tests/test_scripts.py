@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -32,13 +33,21 @@ def test_an_unknown_word_is_an_error_with_the_usage(argv: tuple[str, ...]) -> No
     assert result.stderr.startswith(f"usage: {argv[0]}")
 
 
-@pytest.mark.parametrize("name", ["dev.txt", "uv.txt"])
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "requirements").glob("*.txt")))
 def test_every_requirement_is_pinned_by_hash_and_names_no_address(name: str) -> None:
     text = (ROOT / "requirements" / name).read_text()
     assert "://" not in text
     entries = text.replace("\\\n", " ").splitlines()
     assert entries
     assert all("==" in entry and "--hash=sha256:" in entry for entry in entries)
+
+
+def test_what_is_locked_for_node_is_known_by_its_hash_and_names_no_address() -> None:
+    text = (ROOT / "tests" / "interop" / "node" / "package-lock.json").read_text()
+    assert "://" not in text
+    packages = {name: package for name, package in json.loads(text)["packages"].items() if name}
+    assert packages
+    assert all(package["integrity"].startswith("sha512-") for package in packages.values())
 
 
 def test_help_names_every_target() -> None:
