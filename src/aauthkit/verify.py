@@ -8,7 +8,7 @@ digest is checked against the body, then replay. It is a flow: documents it need
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import InitVar, dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, fields, replace
 from datetime import timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -113,6 +113,8 @@ class Requirements:
     """Whether a body must be covered where the draft says so: person and access servers, revocation endpoints."""
     cover: tuple[str, ...] = ()
     """Components asked for beyond the base profile (`additional_signature_components`)."""
+    algorithms: frozenset[str] | None = None
+    """RFC 9421 names of the algorithms accepted of a caller's key (`accept_signature_algs`); ``None`` is every one."""
     window: timedelta = DEFAULT_WINDOW
     authority: str | None = None
     """The authority clients sign, when a proxy hides it (`authority_override`)."""
@@ -154,6 +156,11 @@ class VerifiedRequest:
         # Not a field, so that dataclasses.replace cannot carry it over to a changed copy.
         if _proof is not _PROOF:
             raise TypeError("a VerifiedRequest comes from verify_request only")
+
+    def over(self, message: Message) -> VerifiedRequest:
+        """This caller's proof, now for ``message``: one of theirs that was verified before and held (§6.5.1)."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return VerifiedRequest(**values | {"message": message}, _proof=_PROOF)
 
     @property
     def level(self) -> Level:
@@ -280,7 +287,8 @@ def verify_request(
     _check_not_revoked(credential, revocations)
     # Step 2 again, where only the token told which draft's rules hold for the body.
     check_coverage(message, signature, _required_components(message, requirements, (credential.draft,)))
-    check_parameters(signature, credential.key, ignore_alg=credential.draft.problem_details)  # step 6
+    _check_algorithm(credential.key, requirements)  # step 6
+    check_parameters(signature, credential.key, ignore_alg=credential.draft.problem_details)
     check_signature(message, signature, credential.key)  # step 7
     check_digest(message, signature)
     _check_replay(message, signature, credential.key, requirements, replays, clock.now())
@@ -400,6 +408,12 @@ def _check_not_revoked(credential: _Credential, revocations: Revocations | None)
         "The token was revoked by its issuer; get a fresh one from it.",
         requirement=requirement("person-token") if repairable else None,
     )
+
+
+def _check_algorithm(key: PublicKey, requirements: Requirements) -> None:
+    accepted = requirements.algorithms
+    if accepted is not None and key.algorithm.name not in accepted:
+        raise UnsupportedAlgorithm("Keys of this algorithm are not accepted here.", supported=tuple(sorted(accepted)))
 
 
 def _admit(trust: Trust, issuer: str) -> TrustedIssuer:
