@@ -56,6 +56,7 @@ WEB = (
     "resource/asgi.py",
     "resource/deferred.py",
     "resource/protect.py",
+    "resource/revocation.py",
     "agent_provider/web",
     "person_server/web",
     "authz/http.py",

@@ -21,6 +21,7 @@ from aauthkit.resource.challenge import (
     issue_resource_token,
 )
 from aauthkit.resource.settings import Require, Resource
+from aauthkit.revocation import Revocations
 from aauthkit.verify import Level, VerifiedRequest, verify_request
 
 
@@ -31,6 +32,8 @@ class Verification:
     discovery: Discovery
     replays: Replays
     clock: Clock
+    revocations: Revocations | None = None
+    """What issuers withdrew; ``None`` for a resource that receives no revocations."""
 
     def verify(self, message: Message, resource: Resource) -> Flow[VerifiedRequest]:
         """Verify a request to ``resource``; an unsigned one raises the challenge to sign."""
@@ -42,6 +45,7 @@ class Verification:
                 discovery=self.discovery,
                 replays=self.replays,
                 clock=self.clock,
+                revocations=self.revocations,
             )
         )
 

@@ -19,6 +19,8 @@ def resource_metadata(resource: Resource) -> dict[str, Any]:
         document["client_name"] = resource.client_name
     if resource.signing_key is not None and resource.known_scopes:
         document["authorization_endpoint"] = resource.issuer + resource.authorization_path
+    if resource.is_revocable and resource.revocation_path is not None:
+        document["revocation_endpoint"] = resource.issuer + resource.revocation_path
     if resource.scope_descriptions:
         document["scope_descriptions"] = dict(resource.scope_descriptions)
     if resource.scopes:

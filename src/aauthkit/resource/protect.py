@@ -24,7 +24,9 @@ from aauthkit.resource.asgi import DEFAULT_BODY_LIMIT, AAuthMiddleware, Authoriz
 from aauthkit.resource.challenge import auth_token_challenge, issue_resource_token
 from aauthkit.resource.deferred import INTERACTION_PATH, DeferredResponses
 from aauthkit.resource.metadata import JWKS_PATH, METADATA_PATH, resource_jwks, resource_metadata
+from aauthkit.resource.revocation import RevocationEndpoint, receiver_of
 from aauthkit.resource.settings import Require, Resource
+from aauthkit.revocation import MemoryRevocations, Revocations
 from aauthkit.verify import VerifiedRequest
 
 
@@ -37,26 +39,30 @@ def protect(
     body_limit: int = DEFAULT_BODY_LIMIT,
     clock: Clock | None = None,
     replays: Replays | None = None,
+    revocations: Revocations | None = None,
     fetcher: AsyncFetcher | None = None,
 ) -> ASGIApp:
     """``app`` as ``resource``: verified requests only, metadata and keys published, resource tokens on request.
 
     A resource that requires auth tokens lets in those that carry its default scopes and asks the others for them,
     unless ``authorize`` decides otherwise; ``require_scopes`` makes such a decision for other scopes. ``replays`` is
-    shared when several processes serve one name (``RedisReplayCache``).
+    shared when several processes serve one name (``RedisReplayCache``), and so are ``revocations``, which also survive
+    a restart in a file (``FileRevocations``).
     """
     clock = clock or SystemClock()
+    fetcher = fetcher or HTTPFetcher(development=resource.development)
     verification = Verification(
         discovery=Discovery(development=resource.development, clock=clock),
         replays=replays or ReplayCache(),
         clock=clock,
+        revocations=revocations or MemoryRevocations(clock=clock),
     )
     if authorize is None and resource.require is Require.AUTH_TOKEN:
         authorize = require_scopes(resource, resource.default_scopes, clock=clock)
     common: dict[str, Any] = {
         "resource": resource,
         "verification": verification,
-        "fetcher": fetcher or HTTPFetcher(development=resource.development),
+        "fetcher": fetcher,
     }
     guarded = AAuthMiddleware(
         DeferredResponses(app, origin=resource.issuer),
@@ -68,7 +74,8 @@ def protect(
     # An agent that asks for a resource token has no auth token yet: there its identity is enough.
     tokens = _ResourceTokens(resource, clock)
     identified = AAuthMiddleware(tokens, **common | {"resource": replace(resource, require=Require.IDENTITY)})
-    return _Published(resource, guarded, identified)
+    published = _Published(resource, guarded, identified)
+    return RevocationEndpoint(published, resource=resource, receiver=receiver_of(verification), fetcher=fetcher)
 
 
 def require_scopes(resource: Resource, scopes: Iterable[str], *, clock: Clock | None = None) -> Authorize:
