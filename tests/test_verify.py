@@ -73,7 +73,7 @@ def scene_11() -> Scene:
 
 
 @pytest.mark.parametrize("missing", ["signature", "signature-input", "signature-key"])
-@pytest.mark.conformance("11:§11.3.4")
+@pytest.mark.conformance("11:§11.3.4-1", "PS-102", "RS-50", "SK:§5.4.4")
 def test_step_1_a_missing_header_is_invalid_signature__11_3_4_step_1(scene: Scene, missing: str) -> None:
     with pytest.raises(InvalidSignatureRequest) as caught:
         scene.verify(with_field(scene.request(), missing, None))
@@ -85,11 +85,13 @@ def test_step_1_a_missing_header_is_invalid_signature__11_3_4_step_1(scene: Scen
     "broken", ["", "sig", "sig=(", "sig=1, sig=2", "sig=:AA", "\N{SNOWMAN}", "sig=" + "a" * 70_000]
 )
 @pytest.mark.parametrize("header", ["signature", "signature-input", "signature-key"])
+@pytest.mark.conformance("SK:§3-4")
 def test_step_1_an_unreadable_header_is_refused(scene: Scene, header: str, broken: str) -> None:
     with pytest.raises((InvalidSignatureRequest, InvalidKey, UnsupportedScheme)):
         scene.verify(with_field(scene.request(), header, broken))
 
 
+@pytest.mark.conformance("11:§11.3.4-4", "SK:§3-3", "SK:§3-5", "SK:§3-6", "SK:§3.1-1")
 def test_step_1_the_label_must_be_in_all_three(scene: Scene) -> None:
     message = scene.request()
     with pytest.raises(InvalidSignatureRequest):
@@ -109,6 +111,7 @@ def test_step_1_signatures_under_other_labels_are_ignored(scene: Scene) -> None:
     assert scene.verify(message).scheme == "hwk"
 
 
+@pytest.mark.conformance("SK:§3-2")
 def test_step_1_keys_under_other_labels_are_ignored(scene: Scene) -> None:
     """The whole Signature-Key field is covered, so the other key has to be there before signing."""
     other = with_fields(Message.of("POST", f"{RESOURCE}/things", (), b""), ("Signature-Key", "other=unheard-of"))
@@ -192,6 +195,7 @@ BASE = ["@method", "@authority", "@path", "signature-key"]
 
 
 @pytest.mark.parametrize("left_out", BASE)
+@pytest.mark.conformance("11:§11.3.4-2", "11:§11.3.3.1-1", "SK:§7.8-2")
 def test_step_2_each_base_component_must_be_covered(scene: Scene, left_out: str) -> None:
     covered = " ".join(f'"{name}"' for name in BASE if name != left_out)
     with pytest.raises(InvalidInput) as caught:
@@ -201,6 +205,7 @@ def test_step_2_each_base_component_must_be_covered(scene: Scene, left_out: str)
     assert render(caught.value, scene.draft).headers["Signature-Error"] == required
 
 
+@pytest.mark.conformance("11:§11.3.4-2")
 def test_step_2_what_the_server_asks_for_beyond_the_base_must_be_covered(scene: Scene) -> None:
     with pytest.raises(InvalidInput) as caught:
         scene.verify(scene.request(), cover=("@query",))
@@ -228,13 +233,14 @@ def test_step_2_a_covered_component_that_is_not_there_is_invalid_input(scene: Sc
 # Both kinds: what is safe is not caught by the memory of replays, which has an edge of its own.
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("created", [NOW - 60, NOW, NOW + 60])
+@pytest.mark.conformance("11:§11.3.4-3")
 def test_step_3_created_inside_the_window_is_accepted(scene: Scene, created: int, method: str) -> None:
     assert scene.verify(scene.request(created=created, method=method)).key == scene.key.public
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("created", [NOW - 61, 0, -1])
-@pytest.mark.conformance("11:§11.3.4")
+@pytest.mark.conformance("11:§11.3.4-3")
 def test_step_3_created_61_seconds_old_is_refused(scene: Scene, created: int, method: str) -> None:
     with pytest.raises(InvalidSignature):
         scene.verify(scene.request(created=created, method=method))
@@ -242,7 +248,7 @@ def test_step_3_created_61_seconds_old_is_refused(scene: Scene, created: int, me
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("created", [NOW + 61, 999_999_999_999_999])
-@pytest.mark.conformance("11:§11.3.4")
+@pytest.mark.conformance("11:§11.3.4-3a", "PS-102", "RS-50", "SK:§5.4.14")
 def test_step_3_created_61_seconds_ahead_is_clock_skew(scene: Scene, created: int, method: str) -> None:
     with pytest.raises(ClockSkew) as caught:
         scene.verify(scene.request(created=created, method=method))
@@ -270,11 +276,13 @@ def test_step_3_the_window_is_the_servers(scene: Scene, window: timedelta, creat
     "parameters",
     ["", ";created", ";created=?0", f';created="{NOW}"', f";created={NOW}.0", f";created=@{NOW}", ";created=:AA==:"],
 )
+@pytest.mark.conformance("11:§11.3.4-3", "11:§11.3.3.2-1")
 def test_step_3_created_must_be_there_and_an_integer(scene: Scene, parameters: str) -> None:
     with pytest.raises(InvalidSignature):
         scene.verify(scene.by_hand(parameters))
 
 
+@pytest.mark.conformance("11:§11.3.4.2-1")
 def test_step_3_expires_is_honoured_to_the_second(scene: Scene) -> None:
     assert scene.accepts(scene.by_hand(f";created={NOW};expires={NOW + 1}"))
     with pytest.raises(InvalidSignature):
@@ -282,6 +290,7 @@ def test_step_3_expires_is_honoured_to_the_second(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("expires", ["?1", '"never"', f"{NOW + 9}.5", f"@{NOW + 9}"])
+@pytest.mark.conformance("11:§11.3.4.2-1")
 def test_step_3_expires_of_another_type_is_refused(scene: Scene, expires: str) -> None:
     with pytest.raises(InvalidSignature):
         scene.verify(scene.by_hand(f";created={NOW};expires={expires}"))
@@ -291,7 +300,7 @@ def test_step_3_expires_of_another_type_is_refused(scene: Scene, expires: str) -
 
 
 @pytest.mark.parametrize("scheme", ["x509", "hwk2", '"hwk"', "?1", "(hwk)", "1"])
-@pytest.mark.conformance("11:§11.3.4", "SK:§5.4.2")
+@pytest.mark.conformance("SK:§5.4.2", "11:§11.3.4-4", "11:§11.3.4-4a", "SK:§3-1")
 def test_step_4_a_scheme_nobody_knows_is_unsupported_scheme(scene: Scene, scheme: str) -> None:
     with pytest.raises(UnsupportedScheme) as caught:
         scene.verify(scene.request(scheme) if scheme in ("x509", "hwk2") else scene.by_hand(signature_key=scheme))
@@ -304,7 +313,7 @@ def test_step_4_a_scheme_nobody_knows_is_unsupported_scheme(scene: Scene, scheme
 
 
 @pytest.mark.parametrize("scheme", ["hwk", "jkt-jwt", "jwks_uri", "jwt"])
-@pytest.mark.conformance("11:§11.3.4", "11:§11.3.4.1")
+@pytest.mark.conformance("11:§11.3.4-4", "11:§11.3.4.1-1")
 def test_step_4_a_scheme_this_server_does_not_take_is_refused_before_any_fetch(scene: Scene, scheme: str) -> None:
     presented = {
         "hwk": scene.hwk(),
@@ -387,12 +396,14 @@ def test_step_5_jkt_jwt_of_one_key_does_not_cover_for_another(scene: Scene) -> N
 # Step 5, jwks_uri
 
 
+@pytest.mark.conformance("SK:§3.6-1")
 def test_step_5_jwks_uri_names_the_signer(scene: Scene) -> None:
     verified = scene.verify(scene.request(scene.jwks_uri(), key=scene.provider_key))
     assert (verified.level, verified.agent, verified.issuer) == (Level.IDENTIFIED, PROVIDER, PROVIDER)
     assert verified.kid == "ap-1"
 
 
+@pytest.mark.conformance("SK:§7.3-3")
 def test_step_5_jwks_uri_of_an_untrusted_signer_is_refused_without_a_fetch(scene: Scene) -> None:
     message = scene.request(scene.jwks_uri(id="https://stranger.example"))
     with pytest.raises(InvalidKey):
@@ -417,11 +428,13 @@ def test_step_5_jwks_uri_with_bad_parameters_is_refused_without_a_fetch(scene: S
 @pytest.mark.parametrize(
     "parameters", ["", ';id="https://provider.example"', ';id="";dwk="";kid=""', ";id=a;dwk=b;kid=c"]
 )
+@pytest.mark.conformance("SK:§3.6-1")
 def test_step_5_jwks_uri_without_its_parameters_is_refused(scene: Scene, parameters: str) -> None:
     with pytest.raises(InvalidKey):
         scene.verify(scene.request(f"jwks_uri{parameters}"), fetcher=NothingIsFetched())
 
 
+@pytest.mark.conformance("11:§11.3.4-5a", "SK:§5.4.8")
 def test_step_5_jwks_uri_with_an_unknown_kid_is_unknown_key(scene: Scene) -> None:
     with pytest.raises(UnknownKey):
         scene.verify(scene.request(scene.jwks_uri(kid="other"), key=scene.provider_key))
@@ -445,6 +458,7 @@ def test_step_5_jwks_uri_reads_the_key_by_the_draft_it_is_written_for(scene: Sce
 # Step 5, jwt with an agent token
 
 
+@pytest.mark.conformance("11:§5.3.3-0")
 def test_step_5_an_agent_token_identifies(scene: Scene) -> None:
     token = scene.agent_token(jti="j-1")
     verified = scene.verify(scene.request(bearing(token)))
@@ -488,12 +502,14 @@ def test_step_5_who_may_identify_agents_may_not_authorize_them(scene: Scene) -> 
         scene.verify(message, fetcher=NothingIsFetched())
 
 
+@pytest.mark.conformance("11:§11.5.2-1")
 def test_step_5_a_typ_this_server_does_not_take_is_refused_without_a_fetch(scene: Scene) -> None:
     with pytest.raises(InvalidJWT):
         scene.verify(scene.with_agent_token(), token_types=frozenset({auth_tokens.TYP}), fetcher=NothingIsFetched())
 
 
 @pytest.mark.parametrize("typ", ["", "JWT", "aa-resource+jwt", "AA-AGENT+JWT", "jkt-s256+jwt"])
+@pytest.mark.conformance("11:§5.3.3-0", "11:§11.5.1-3", "11:§11.5.2-1", "11:§13.11-1")
 def test_step_5_another_typ_is_refused_without_a_fetch(scene: Scene, typ: str) -> None:
     claims = jws.parse(scene.agent_token()).claims
     token = jws.encode(scene.provider_key, scene.draft, typ, claims)
@@ -501,6 +517,7 @@ def test_step_5_another_typ_is_refused_without_a_fetch(scene: Scene, typ: str) -
         scene.verify(scene.request(bearing(token)), fetcher=NothingIsFetched())
 
 
+@pytest.mark.conformance("11:§11.5.1-3", "11:§11.5.2-1", "11:§13.11-1")
 def test_step_5_typ_decides_what_a_token_is(scene: Scene) -> None:
     """Claims of an auth token under the typ of an agent token are judged as an agent token, and fail as one."""
     claims = jws.parse(scene.auth_token(issuer=PROVIDER)).claims
@@ -510,6 +527,7 @@ def test_step_5_typ_decides_what_a_token_is(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("kind", ["agent", "auth"])
+@pytest.mark.conformance("11:§11.3.4-5b", "11:§11.5.2-2", "SK:§7.3-10")
 def test_step_5_a_token_signed_by_another_key_under_the_same_kid_is_refused(scene: Scene, kind: str) -> None:
     if kind == "agent":
         message = scene.with_agent_token(signed_by=PrivateKey.generate(kid="ap-1"))
@@ -519,7 +537,7 @@ def test_step_5_a_token_signed_by_another_key_under_the_same_kid_is_refused(scen
         scene.verify(message)
 
 
-@pytest.mark.conformance("11:§11.3.4", "11:§11.4")
+@pytest.mark.conformance("11:§11.4", "11:§11.3.4-5a")
 def test_step_5_a_token_whose_kid_is_not_published_is_unknown_key__or_invalid_jwt_in_01(scene: Scene) -> None:
     claims = jws.parse(scene.agent_token()).claims
     token = jws.encode(scene.provider_key, scene.draft, agent_tokens.TYP, claims, kid="other")
@@ -545,6 +563,7 @@ def test_step_5_the_key_in_the_token_header_is_never_used(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("alg", ["none", "None", "nOnE", "HS256", "HS512", "RS256", "ES384", "", "Ed448"])
+@pytest.mark.conformance("11:§11.5.1-2")
 def test_step_5_a_token_of_another_algorithm_is_refused_without_a_fetch(scene: Scene, alg: str) -> None:
     claims = jws.parse(scene.agent_token()).claims
     token = jws.encode(scene.provider_key, scene.draft, agent_tokens.TYP, claims, alg=alg)
@@ -552,6 +571,7 @@ def test_step_5_a_token_of_another_algorithm_is_refused_without_a_fetch(scene: S
         scene.verify(scene.request(bearing(token)), fetcher=NothingIsFetched())
 
 
+@pytest.mark.conformance("11:§11.5.1-1")
 def test_step_5_the_algorithm_of_a_token_is_that_of_its_key(scene: Scene) -> None:
     claims = jws.parse(scene.agent_token()).claims
     token = jws.encode(scene.provider_key, scene.draft, agent_tokens.TYP, claims, alg="ES256")
@@ -559,6 +579,7 @@ def test_step_5_the_algorithm_of_a_token_is_that_of_its_key(scene: Scene) -> Non
         scene.verify(scene.request(bearing(token)))
 
 
+@pytest.mark.conformance("11:§11.5.1-2", "11:§11.3.1-4")
 def test_step_5_draft_01_says_eddsa_and_draft_11_ed25519() -> None:
     old, new = Scene(draft=DRAFT_01), Scene(draft=DRAFT_11)
     assert jws.parse(old.agent_token()).header["alg"] == "EdDSA"
@@ -569,6 +590,7 @@ def test_step_5_draft_01_says_eddsa_and_draft_11_ed25519() -> None:
             mine.verify(other.with_agent_token(), fetcher=NothingIsFetched())
 
 
+@pytest.mark.conformance("11:§11.3.1-3", "11:§11.5.1-5")
 def test_step_5_draft_11_wants_alg_in_the_agents_key() -> None:
     scene = Scene(draft=DRAFT_11)
     claims = {**jws.parse(scene.agent_token()).claims, "cnf": {"jwk": public(scene.key, DRAFT_01)}}
@@ -591,7 +613,7 @@ def test_step_5_draft_11_wants_alg_in_the_agents_key() -> None:
         ("alg", 1, InvalidKey),
     ],
 )
-@pytest.mark.conformance("11:§11.3.1", "11:§11.3.4")
+@pytest.mark.conformance("11:§11.3.1-4", "11:§11.3.1-5", "11:§11.3.1-6", "11:§11.3.4-6", "11:§11.3.4-6a")
 def test_step_6_a_key_whose_alg_is_polymorphic_or_disagrees_is_refused__11_3_1(
     scene_11: Scene, member: str, value: object, error: type[SignatureError]
 ) -> None:
@@ -603,7 +625,7 @@ def test_step_6_a_key_whose_alg_is_polymorphic_or_disagrees_is_refused__11_3_1(
 
 
 @pytest.mark.parametrize("jwk", [None, {}, {"crv": "Ed25519", "x": "AA"}, {"kty": "OKP", "alg": "Ed25519", "x": "AA"}])
-@pytest.mark.conformance("11:§9.4.3.2")
+@pytest.mark.conformance("11:§9.4.3.2", "11:§9.4.3-3", "11:§9.4.3-3a", "11:§7.1.4-2", "SK:§3.8-1")
 def test_step_5_a_token_without_a_whole_key_is_invalid_jwt__9_4_3_2(scene_11: Scene, jwk: object) -> None:
     for make, signer, typ in (
         (scene_11.agent_token, scene_11.provider_key, agent_tokens.TYP),
@@ -618,7 +640,7 @@ def test_step_5_a_token_without_a_whole_key_is_invalid_jwt__9_4_3_2(scene_11: Sc
 # Step 5, jwt with a person token
 
 
-@pytest.mark.conformance("11:§7.1.3", "11:§7.1.4")
+@pytest.mark.conformance("11:§7.1.3", "11:§7.1.4-0", "11:§7.1.4-4", "11:§7.1.1-1")
 def test_step_5_a_person_token_identifies_the_person_and_authorizes_nothing__7_1_4(scene_11: Scene) -> None:
     verified = scene_11.verify(scene_11.with_person_token(jti="j-3", tenant="acme"))
     assert (verified.level, verified.issuer, verified.ps) == (Level.IDENTIFIED, PERSON_SERVER, PERSON_SERVER)
@@ -640,13 +662,13 @@ def test_step_5_a_person_token_that_claims_authorization_is_refused__7_1_2(scene
 @pytest.mark.parametrize(
     "changed", [{"audience": "https://other.example"}, {"issuer": "https://stranger.example"}, {"sub": ""}]
 )
-@pytest.mark.conformance("11:§7.1.4", "11:§11.5.2")
+@pytest.mark.conformance("11:§11.5.2", "11:§7.1.4-1", "RS-10")
 def test_step_5_a_person_token_of_others_is_refused_without_a_fetch(scene_11: Scene, changed: dict[str, str]) -> None:
     with pytest.raises(InvalidJWT):
         scene_11.verify(scene_11.with_person_token(**changed), fetcher=NothingIsFetched())
 
 
-@pytest.mark.conformance("11:§7.1.2", "11:§11.5.2")
+@pytest.mark.conformance("11:§7.1.2-1", "11:§11.5.2-5", "PS-103", "RS-51")
 def test_step_5_a_person_token_of_more_than_an_hour_is_refused__11_5_2(scene_11: Scene) -> None:
     claims = jws.parse(scene_11.person_token()).claims
     for longer, expected in ((0, None), (1, InvalidJWT)):
@@ -670,7 +692,7 @@ def test_step_5_draft_01_knows_no_person_tokens() -> None:
 @pytest.mark.parametrize(
     ("claim", "value"), [("sub", None), ("ps", None), ("ps", "https://other.example"), ("ps", "ps.example")]
 )
-@pytest.mark.conformance("11:§9.4.1", "11:§9.4.3.2")
+@pytest.mark.conformance("11:§9.4.3.2", "11:§9.4.3-4", "RS-40")
 def test_step_5_an_auth_token_names_the_person_and_their_server__9_4_1(
     scene_11: Scene, claim: str, value: str | None
 ) -> None:
@@ -681,7 +703,7 @@ def test_step_5_an_auth_token_names_the_person_and_their_server__9_4_1(
 
 
 @pytest.mark.parametrize(("ahead", "refused"), [(60, False), (61, True)])
-@pytest.mark.conformance("11:§11.5.2", "11:§11.3.4")
+@pytest.mark.conformance("11:§11.5.2", "11:§11.3.4-5d", "PS-103", "RS-51")
 def test_step_5_a_token_issued_61_seconds_ahead_is_clock_skew__11_5_2(
     scene_11: Scene, ahead: int, refused: bool
 ) -> None:
@@ -696,7 +718,7 @@ def test_step_5_a_token_issued_61_seconds_ahead_is_clock_skew__11_5_2(
 # Step 5, revoked tokens
 
 
-@pytest.mark.conformance("11:§11.12.5", "11:§11.3.4")
+@pytest.mark.conformance("11:§11.12.5-1", "11:§11.3.4-5e", "RS-43", "PS-102", "RS-50")
 def test_step_5_a_revoked_token_is_revoked_jwt__11_12_5(scene_11: Scene) -> None:
     scene_11.revocations = revocations = MemoryRevocations(clock=scene_11.clock)
     for issuer, jti, present in (
@@ -710,6 +732,7 @@ def test_step_5_a_revoked_token_is_revoked_jwt__11_12_5(scene_11: Scene) -> None
             scene_11.verify(present(jti=jti))
 
 
+@pytest.mark.conformance("11:§11.12.1-5")
 def test_step_5_a_revocation_is_of_one_issuer(scene_11: Scene) -> None:
     scene_11.revocations = MemoryRevocations(clock=scene_11.clock)
     scene_11.revocations.record(PERSON_SERVER, "j", NOW + 3600)
@@ -739,6 +762,7 @@ def test_step_5_a_token_of_a_key_of_an_unsupported_kind_is_unsupported_algorithm
         assert headers["Accept-Signature-Alg"] == "Ed25519, ES256"
 
 
+@pytest.mark.conformance("11:§11.3.4-5c", "11:§11.5.2-3")
 def test_step_5_an_expired_token_is_expired_jwt_and_costs_no_fetch(scene: Scene) -> None:
     message = scene.with_agent_token(now=NOW - 100, lifetime=timedelta(seconds=100))
     with pytest.raises(ExpiredJWT) as caught:
@@ -746,6 +770,7 @@ def test_step_5_an_expired_token_is_expired_jwt_and_costs_no_fetch(scene: Scene)
     assert render(caught.value, scene.draft).headers["Signature-Error"] == "error=expired_jwt"
 
 
+@pytest.mark.conformance("11:§11.5.2-3")
 def test_step_5_a_token_is_good_until_the_second_before_exp(scene: Scene) -> None:
     assert scene.verify(scene.with_agent_token(now=NOW - 99, lifetime=timedelta(seconds=100))).agent == AGENT
 
@@ -769,6 +794,7 @@ def test_step_5_a_provider_may_name_the_domain_its_entry_gives_and_only_that(sce
 @pytest.mark.parametrize(
     "audience", ["https://other.example", "https://resource.example/", "https://RESOURCE.example", ""]
 )
+@pytest.mark.conformance("11:§9.4.3-2")
 def test_step_5_an_auth_token_for_another_resource_is_refused_without_a_fetch(scene: Scene, audience: str) -> None:
     with pytest.raises(InvalidJWT):
         scene.verify(scene.with_auth_token(audience=audience), fetcher=NothingIsFetched())
@@ -804,6 +830,7 @@ def test_step_5_any_issuer_still_signs_its_own_tokens(scene: Scene) -> None:
         scene.verify(scene.with_agent_token(signed_by=PrivateKey.generate(kid="ap-1")), agent_providers=Trust.any())
 
 
+@pytest.mark.conformance("11:§11.2-1", "11:§11.2-3", "11:§11.3.4-5f", "SK:§3.6-3", "SK:§5.4.10")
 def test_step_5_metadata_that_names_another_issuer_is_refused(scene: Scene) -> None:
     scene.documents.at[f"{PROVIDER}/.well-known/aauth-agent.json"] = {
         "issuer": "https://other.example",
@@ -814,7 +841,7 @@ def test_step_5_metadata_that_names_another_issuer_is_refused(scene: Scene) -> N
     assert f"{PROVIDER}/jwks.json" not in scene.documents.asked
 
 
-@pytest.mark.conformance("11:§11.2", "SK:§5.4.9")
+@pytest.mark.conformance("SK:§5.4.9", "11:§11.2-2", "11:§11.3.4-5f", "SK:§3.6-2")
 def test_step_5_metadata_that_names_no_issuer_is_issuer_missing__11_2(scene_11: Scene) -> None:
     scene_11.documents.at[f"{PROVIDER}/.well-known/aauth-agent.json"] = {"jwks_uri": f"{PROVIDER}/jwks.json"}
     with pytest.raises(IssuerMissing):
@@ -842,7 +869,7 @@ def test_step_5_dwk_decides_where_the_keys_of_an_auth_token_are(scene: Scene) ->
 # Step 6: the algorithm
 
 
-@pytest.mark.conformance("11:§11.3.3.2")
+@pytest.mark.conformance("11:§11.3.3.2-4", "SK:§7.4-3")
 def test_step_6_an_alg_parameter_is_ignored__11_3_3_2(scene_11: Scene) -> None:
     for alg in ('"ed25519"', '"hmac-sha256"', "1"):
         assert scene_11.accepts(scene_11.by_hand(f';created={NOW};alg={alg};nonce="{alg[1:3]}"'))
@@ -856,6 +883,7 @@ def test_step_6_an_alg_parameter_must_be_that_of_the_key_in_draft_01() -> None:
             scene.verify(scene.by_hand(f";created={NOW};alg={alg}"))
 
 
+@pytest.mark.conformance("11:§11.3.3.2-6", "SK:§4.3-2")
 def test_step_6_parameters_that_rfc_9421_does_not_define_are_refused(scene: Scene) -> None:
     with pytest.raises(InvalidSignatureRequest):
         scene.verify(scene.by_hand(f";created={NOW};sigkey=jkt"))
@@ -891,6 +919,7 @@ TAMPERED: dict[str, Callable[[Message], Message]] = {
 
 
 @pytest.mark.parametrize("what", TAMPERED)
+@pytest.mark.conformance("11:§11.3.4-7")
 def test_step_7_a_tampered_request_is_refused(scene: Scene, what: str) -> None:
     headers = [("content-type", "application/json"), ("x-covered", "value")]
     message = scene.request(url=f"{RESOURCE}/things?a=1", headers=headers, cover=["@query", "x-covered"])
@@ -905,6 +934,7 @@ def test_step_7_the_query_is_the_clients_own_where_nobody_asks_to_cover_it(scene
     assert scene.verify(replace(message, query="a=2")).message.query == "a=2"
 
 
+@pytest.mark.conformance("11:§5.3.3-1", "11:§11.3.4-7")
 def test_step_7_a_signature_by_another_key_than_the_token_names_is_refused(scene: Scene) -> None:
     with pytest.raises(InvalidSignature):
         scene.verify(scene.request(bearing(scene.agent_token()), key=PrivateKey.generate()))
@@ -1031,7 +1061,7 @@ def test_requirements_have_no_defaults_that_would_fail_open() -> None:
 # Bodies at person servers and revocation endpoints (AAuth-11 §11.3.3.1)
 
 
-@pytest.mark.conformance("11:§11.3.3.1")
+@pytest.mark.conformance("11:§11.3.3.1-3", "PS-101")
 def test_a_body_must_be_covered_where_the_server_says_so__11_3_3_1(scene_11: Scene) -> None:
     bare = Message.of("POST", f"{RESOURCE}/things", (("content-type", "application/json"),), b'{"a": 1}')
     uncovered = scene_11.by_hand(message=bare)
@@ -1055,7 +1085,7 @@ def test_a_server_of_both_drafts_asks_for_the_body_of_those_who_speak_11() -> No
 # Servers that sign for themselves (AAuth-11 §11.3.2)
 
 
-@pytest.mark.conformance("11:§11.3.2", "11:§11.12.1")
+@pytest.mark.conformance("11:§11.3.2-5", "11:§11.12.1-1")
 def test_a_server_signs_under_its_own_metadata_document__11_3_2(scene_11: Scene) -> None:
     signer = scene_11.jwks_uri("ps-1", id=PERSON_SERVER, dwk="aauth-person.json")
     message = scene_11.request(signer, key=scene_11.person_server_key)
