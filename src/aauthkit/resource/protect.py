@@ -47,7 +47,7 @@ def protect(
     A resource that requires auth tokens lets in those that carry its default scopes and asks the others for them,
     unless ``authorize`` decides otherwise; ``require_scopes`` makes such a decision for other scopes. ``replays`` is
     shared when several processes serve one name (``RedisReplayCache``), and so are ``revocations``, which also survive
-    a restart in a file (``FileRevocations``).
+    a restart in a file (``resource.revocation_store.FileRevocations``).
     """
     clock = clock or SystemClock()
     fetcher = fetcher or HTTPFetcher(development=resource.development)
