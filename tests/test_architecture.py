@@ -36,6 +36,7 @@ LAYERS = (
     ("server_identity",),
     ("revocation",),
     ("revoking",),
+    ("remembered",),
     ("verify",),
     # What the serving roles share: it knows requests and transactions, and no role.
     ("database", "serving"),

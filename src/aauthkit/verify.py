@@ -8,11 +8,12 @@ digest is checked against the body, then replay. It is a flow: documents it need
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import InitVar, dataclass, field, fields, replace
 from datetime import timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 from aauthkit import jwt as jws
 from aauthkit.clock import Clock
@@ -27,6 +28,7 @@ from aauthkit.errors import (
     IssuerMismatch,
     IssuerMissing,
     RevokedJWT,
+    SignatureError,
     Unavailable,
     UnknownKey,
     UnsupportedAlgorithm,
@@ -51,6 +53,7 @@ from aauthkit.httpsig.verify import (
 from aauthkit.identifiers import server_identifier
 from aauthkit.jwt import JWT
 from aauthkit.keys import PublicKey
+from aauthkit.remembered import Remembered, Signer, VerifiedTokens
 from aauthkit.revocation import Revocations
 from aauthkit.sigkey import (
     ConfirmationJWT,
@@ -261,8 +264,14 @@ class _Credential:
     auth_token: AuthToken | None = None
     delegation: Delegation | None = None
     published: PublishedKey | None = None
-    token: str | None = field(default=None, repr=False)
     kid: str | None = None
+
+    @property
+    def token(self) -> AgentToken | PersonToken | AuthToken | None:
+        return self.auth_token or self.person_token or self.agent_token
+
+
+TokenMemory: TypeAlias = VerifiedTokens[_Credential]
 
 
 def verify_request(
@@ -273,20 +282,25 @@ def verify_request(
     replays: Replays,
     clock: Clock,
     revocations: Revocations | None = None,
+    remembered: TokenMemory | None = None,
 ) -> Flow[VerifiedRequest]:
     """Verify one request; the caller drives the flow with ``run`` or ``arun``.
+
+    ``remembered`` saves judging a token again that verified under the same ``requirements``, the very object.
 
     Raises ``SignatureError`` (401) or ``Unavailable`` (503, a trusted issuer does not answer).
     """
     message = _for_us(message, requirements)
     signature, member = _read_headers(message, requirements)  # step 1
-    check_coverage(message, signature, _required_components(message, requirements, requirements.drafts))  # step 2
+    required = _required_components(message, requirements, requirements.drafts)
+    check_coverage(message, signature, required)  # step 2
     check_times(signature, now=clock.now(), window=requirements.window)  # step 3
     scheme = read_scheme(member, requirements.schemes)  # step 4
-    credential = yield from _credential(scheme, requirements, discovery, clock.now())  # step 5
+    credential = yield from _credential(scheme, requirements, discovery, remembered, clock.now())  # step 5
     _check_not_revoked(credential, revocations)
     # Step 2 again, where only the token told which draft's rules hold for the body.
-    check_coverage(message, signature, _required_components(message, requirements, (credential.draft,)))
+    if required != (required := _required_components(message, requirements, (credential.draft,))):
+        check_coverage(message, signature, required)
     _check_algorithm(credential.key, requirements)  # step 6
     check_parameters(signature, credential.key, ignore_alg=credential.draft.problem_details)
     check_signature(message, signature, credential.key)  # step 7
@@ -302,7 +316,7 @@ def verify_request(
         auth_token=credential.auth_token,
         delegation=credential.delegation,
         published=credential.published,
-        token=credential.token,
+        token=scheme.jwt if isinstance(scheme, ConfirmationJWT) else None,
         kid=credential.kid,
         _proof=_PROOF,
     )
@@ -328,7 +342,9 @@ def _required_components(message: Message, requirements: Requirements, drafts: t
     return tuple(dict.fromkeys((*BASE_COMPONENTS, *requirements.cover, *(BODY_COMPONENTS if body else ()))))
 
 
-def _credential(scheme: Scheme, requirements: Requirements, discovery: Discovery, now: float) -> Flow[_Credential]:
+def _credential(
+    scheme: Scheme, requirements: Requirements, discovery: Discovery, remembered: TokenMemory | None, now: float
+) -> Flow[_Credential]:
     match scheme:
         case HeaderWebKey(key=key):
             return _Credential(key=key, draft=requirements.drafts[0])
@@ -338,7 +354,7 @@ def _credential(scheme: Scheme, requirements: Requirements, discovery: Discovery
         case PublishedKey():
             return (yield from _published(scheme, requirements, discovery))
         case ConfirmationJWT():
-            return (yield from _token(scheme.jwt, requirements, discovery, now))
+            return (yield from _token(scheme.jwt, requirements, discovery, remembered, now))
 
 
 def _published(scheme: PublishedKey, requirements: Requirements, discovery: Discovery) -> Flow[_Credential]:
@@ -365,16 +381,51 @@ def _published_key(
     entry: TrustedIssuer, scheme: PublishedKey, drafts: tuple[Draft, ...], discovery: Discovery
 ) -> Flow[tuple[PublicKey, Draft]]:
     """The key as the first draft that can read it reads it: nothing else in the request tells the draft."""
-    for draft in drafts[:-1]:
+    signers = [Signer(entry=entry, dwk=scheme.dwk, kid=scheme.kid, draft=draft) for draft in drafts]
+    for signer in signers[:-1]:
         try:
-            return (yield from _issuer_key(entry, scheme.dwk, scheme.kid, draft, discovery)), draft
+            return (yield from _issuer_key(signer, discovery)), signer.draft
         except (InvalidKey, UnsupportedAlgorithm):
             continue
-    return (yield from _issuer_key(entry, scheme.dwk, scheme.kid, drafts[-1], discovery)), drafts[-1]
+    return (yield from _issuer_key(signers[-1], discovery)), signers[-1].draft
 
 
-def _token(raw: str, requirements: Requirements, discovery: Discovery, now: float) -> Flow[_Credential]:
+def _token(
+    raw: str, requirements: Requirements, discovery: Discovery, remembered: TokenMemory | None, now: float
+) -> Flow[_Credential]:
+    if remembered is not None:
+        known = yield from _still_good(raw, requirements, discovery, remembered, now)
+        if known is not None:
+            return known
     token = jws.parse(raw)
+    credential, signer = _judged(token, requirements, now)
+    key = yield from _check_issuer_signature(token, signer, discovery)
+    if remembered is not None and credential.token is not None:
+        until = credential.token.expires_at
+        remembered.remember(
+            raw,
+            Remembered(found=credential, rules=requirements, signer=signer, key=key, judged_at=now, expires_at=until),
+        )
+    return credential
+
+
+def _still_good(
+    raw: str, requirements: Requirements, discovery: Discovery, remembered: TokenMemory, now: float
+) -> Flow[_Credential | None]:
+    """What is remembered of a token, when its issuer publishes the same key still."""
+    known = remembered.find(raw, requirements, now=now)
+    if known is None:
+        return None
+    # Whatever is wrong with the key today is told by judging the token anew.
+    with suppress(SignatureError, InvalidRequest):
+        if (yield from _issuer_key(known.signer, discovery)) == known.key:
+            return known.found
+    remembered.forget(raw, requirements)
+    return None
+
+
+def _judged(token: JWT, requirements: Requirements, now: float) -> tuple[_Credential, Signer]:
+    """What a token says, its claims checked, and who must have signed it; nothing is fetched."""
     if token.typ not in requirements.token_types:
         raise InvalidJWT(f"The token's typ here must be one of: {' '.join(sorted(requirements.token_types))}.")
     draft = draft_of(token, requirements.drafts)
@@ -384,22 +435,28 @@ def _token(raw: str, requirements: Requirements, discovery: Discovery, now: floa
         entry = _admit(requirements.agent_providers, agent_token.issuer)
         if not entry.may_issue_for(agent_token.agent):
             raise InvalidJWT("The agent's domain is not one its issuer may name.")
-        yield from _check_issuer_signature(token, entry, agent_tokens.DWK, draft, discovery)
-        return _Credential(key=agent_token.key, draft=draft, agent_token=agent_token, token=token.raw, kid=token.kid)
+        credential = _Credential(key=agent_token.key, draft=draft, agent_token=agent_token, kid=token.kid)
+        return credential, _signer(token, entry, agent_tokens.DWK, draft)
     if token.typ == person_tokens.TYP and draft.person_tokens:
         person_token = judge_person_token(token, judge, audience=requirements.audience)
         entry = _admit(requirements.auth_issuers, person_token.issuer)
-        yield from _check_issuer_signature(token, entry, person_tokens.DWK, draft, discovery)
-        return _Credential(key=person_token.key, draft=draft, person_token=person_token, token=token.raw, kid=token.kid)
+        credential = _Credential(key=person_token.key, draft=draft, person_token=person_token, kid=token.kid)
+        return credential, _signer(token, entry, person_tokens.DWK, draft)
     auth_token = judge_auth_token(token, judge, audience=requirements.audience)
     entry = _admit(requirements.auth_issuers, auth_token.issuer)
-    yield from _check_issuer_signature(token, entry, auth_token.dwk, draft, discovery)
-    return _Credential(key=auth_token.key, draft=draft, auth_token=auth_token, token=token.raw, kid=token.kid)
+    credential = _Credential(key=auth_token.key, draft=draft, auth_token=auth_token, kid=token.kid)
+    return credential, _signer(token, entry, auth_token.dwk, draft)
+
+
+def _signer(token: JWT, entry: TrustedIssuer, dwk: str, draft: Draft) -> Signer:
+    if token.kid is None:
+        raise InvalidJWT("The token names no key; put the kid of the issuer's key in its header.")
+    return Signer(entry=entry, dwk=dwk, kid=token.kid, draft=draft)
 
 
 def _check_not_revoked(credential: _Credential, revocations: Revocations | None) -> None:
     """§11.12.5: a token that verifies and was withdrawn is told so, not called malformed or expired."""
-    token = credential.auth_token or credential.person_token or credential.agent_token
+    token = credential.token
     if revocations is None or token is None or not revocations.is_revoked(token.issuer, token.jti):
         return
     # Never an auth token again: its issuer would refuse a resource token that names a revoked token.
@@ -424,19 +481,17 @@ def _admit(trust: Trust, issuer: str) -> TrustedIssuer:
         raise InvalidJWT(error.detail) from error
 
 
-def _check_issuer_signature(
-    token: JWT, entry: TrustedIssuer, dwk: str, draft: Draft, discovery: Discovery
-) -> Flow[None]:
-    if token.kid is None:
-        raise InvalidJWT("The token names no key; put the kid of the issuer's key in its header.")
-    with IN_SIGNATURE_KEY.translated(keep=_ISSUER_FAULTS if draft.problem_details else ()):
-        key = yield from _issuer_key(entry, dwk, token.kid, draft, discovery)
-        token.verify(key, draft)
+def _check_issuer_signature(token: JWT, signer: Signer, discovery: Discovery) -> Flow[PublicKey]:
+    with IN_SIGNATURE_KEY.translated(keep=_ISSUER_FAULTS if signer.draft.problem_details else ()):
+        key = yield from _issuer_key(signer, discovery)
+        token.verify(key, signer.draft)
+    return key
 
 
-def _issuer_key(entry: TrustedIssuer, dwk: str, kid: str | None, draft: Draft, discovery: Discovery) -> Flow[PublicKey]:
+def _issuer_key(signer: Signer, discovery: Discovery) -> Flow[PublicKey]:
+    entry = signer.entry
     try:
-        return (yield from discovery.key(entry.issuer, dwk, kid, draft, jwks_uri=entry.jwks_uri))
+        return (yield from discovery.key(entry.issuer, signer.dwk, signer.kid, signer.draft, jwks_uri=entry.jwks_uri))
     except Unavailable as error:
         if entry.listed:
             raise
