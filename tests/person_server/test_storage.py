@@ -66,6 +66,7 @@ def new_request(person_id: str, name: str = "one") -> NewRequest:
         agent="aauth:a@ap.example",
         agent_name="Agent",
         agent_jkt="jkt",
+        principal="aauth:a@ap.example",
         resource="https://r.example",
         resource_name="R",
         scope="a b",
@@ -153,7 +154,7 @@ async def test_a_request_is_read_back_as_it_was_stored(engine: AsyncEngine, pers
 def test_the_state_table_ends_in_delivered_and_nothing_leaves_it() -> None:
     assert TRANSITIONS.keys() == set(State)
     assert TRANSITIONS[State.DELIVERED] == frozenset()
-    assert sources_of(State.DELIVERED) == {State.APPROVED, State.DENIED, State.EXPIRED, State.ABANDONED}
+    assert sources_of(State.DELIVERED) == {State.APPROVED, State.DENIED, State.EXPIRED, State.ABANDONED, State.REVOKED}
     assert all(not (TRANSITIONS[state] & OPEN) for state in set(State) - OPEN)
     assert (out_of_time(State.WAITING), out_of_time(State.INTERACTING)) == (State.EXPIRED, State.ABANDONED)
 

@@ -8,6 +8,9 @@
        ├──► approved | denied              (decided without opening the page first)
        └──► expired ─────────────────────► delivered
 
+    waiting | interacting | approved ──► revoked ──► delivered    (a token it depends on was revoked, §11.9.4)
+    waiting | interacting | approved ──► withdrawn                (the agent took it back, §7.5.2.3: gone from then on)
+
 A move happens in SQL, `UPDATE … SET state = :to WHERE state IN (:from)`, so of two movers exactly one succeeds
 (DESIGN §6). "Delivered" means the agent has had its one final answer; after that the pending URL is gone
 (draft 01, Pending URL Security).
@@ -26,17 +29,23 @@ class State(StrEnum):
     DENIED = "denied"
     EXPIRED = "expired"
     ABANDONED = "abandoned"
+    REVOKED = "revoked"
+    WITHDRAWN = "withdrawn"
     DELIVERED = "delivered"
 
 
+_TAKEN_BACK = frozenset({State.REVOKED, State.WITHDRAWN})
+
 TRANSITIONS = MappingProxyType(
     {
-        State.WAITING: frozenset({State.INTERACTING, State.APPROVED, State.DENIED, State.EXPIRED}),
-        State.INTERACTING: frozenset({State.APPROVED, State.DENIED, State.EXPIRED, State.ABANDONED}),
-        State.APPROVED: frozenset({State.DELIVERED}),
+        State.WAITING: frozenset({State.INTERACTING, State.APPROVED, State.DENIED, State.EXPIRED}) | _TAKEN_BACK,
+        State.INTERACTING: frozenset({State.APPROVED, State.DENIED, State.EXPIRED, State.ABANDONED}) | _TAKEN_BACK,
+        State.APPROVED: frozenset({State.DELIVERED}) | _TAKEN_BACK,
         State.DENIED: frozenset({State.DELIVERED}),
         State.EXPIRED: frozenset({State.DELIVERED}),
         State.ABANDONED: frozenset({State.DELIVERED}),
+        State.REVOKED: frozenset({State.DELIVERED}),
+        State.WITHDRAWN: frozenset(),
         State.DELIVERED: frozenset(),
     }
 )

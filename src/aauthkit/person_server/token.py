@@ -355,6 +355,7 @@ class TokenEndpoint:
                 agent=requester.agent,
                 agent_name=requester.known.name,
                 agent_jkt=requester.jkt,
+                principal=requester.agent,
                 resource=resource_token.issuer,
                 resource_name=description.name,
                 scope=" ".join(scopes),

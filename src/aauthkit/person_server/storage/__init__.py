@@ -5,12 +5,21 @@ from pathlib import Path
 from aauthkit.person_server.storage.decisions import DecisionStore
 from aauthkit.person_server.storage.persons import AmbiguousPerson, PersonStore
 from aauthkit.person_server.storage.records import (
+    ACT_AS_PERSON,
+    AUTH,
+    PERSON,
+    AcceptedAgentToken,
+    AgentWords,
     Consent,
     ConsentRule,
+    IssuedPersonToken,
     IssuedToken,
     NewRequest,
     PendingRequest,
     Person,
+    Presented,
+    ResourceWords,
+    Subagent,
     Upstream,
 )
 from aauthkit.person_server.storage.rules import SERVER, RuleStore
@@ -19,17 +28,26 @@ from aauthkit.person_server.storage.rules import SERVER, RuleStore
 MIGRATIONS = (Path(__file__).parent / "migrations", "ps_schema_version")
 
 __all__ = [
+    "ACT_AS_PERSON",
+    "AUTH",
     "MIGRATIONS",
+    "PERSON",
     "SERVER",
+    "AcceptedAgentToken",
+    "AgentWords",
     "AmbiguousPerson",
     "Consent",
     "ConsentRule",
     "DecisionStore",
+    "IssuedPersonToken",
     "IssuedToken",
     "NewRequest",
     "PendingRequest",
     "Person",
     "PersonStore",
+    "Presented",
+    "ResourceWords",
     "RuleStore",
+    "Subagent",
     "Upstream",
 ]

@@ -6,10 +6,11 @@ succeeds. It judges no token and writes no answer.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, func, insert, literal, or_, select, update
@@ -19,14 +20,32 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from aauthkit.clock import Clock
 from aauthkit.database import reading, writing
 from aauthkit.person_server.states import OPEN, State, out_of_time, sources_of
-from aauthkit.person_server.storage.records import Consent, IssuedToken, NewRequest, PendingRequest, Upstream
+from aauthkit.person_server.storage.records import (
+    ACT_AS_PERSON,
+    PERSON,
+    AcceptedAgentToken,
+    AgentWords,
+    Consent,
+    IssuedPersonToken,
+    IssuedToken,
+    NewRequest,
+    PendingRequest,
+    Presented,
+    ResourceWords,
+    Subagent,
+    Upstream,
+)
 from aauthkit.person_server.storage.schema import (
+    agent_tokens,
+    asked_resources,
     consents,
     directed_subjects,
     issued_tokens,
     pending_requests,
+    person_tokens,
     wrong_codes,
 )
+from aauthkit.tokens.resource import ResourceInteraction
 
 
 class DecisionStore:
@@ -38,11 +57,22 @@ class DecisionStore:
 
     # Waiting
 
-    async def open_request(self, request: NewRequest) -> PendingRequest:
-        """Store the request; the same request posted again finds the one that is already there."""
+    async def open_request(self, request: NewRequest, *, again_after: float | None = None) -> PendingRequest:
+        """Store the request; the same request posted again finds the one that is already there.
+
+        With ``again_after`` one that is over may be made anew: at once, or if it was denied only when that was before
+        that time. (A resource token names one request for ever; the wish for a person token returns.)
+        """
         try:
             async with writing(self._engine) as connection:
                 known = await _pending(connection, pending_requests.c.request_key == request.request_key)
+                if known is not None and again_after is not None and _makes_way(known, again_after, self._clock.now()):
+                    await connection.execute(
+                        update(pending_requests)
+                        .where(pending_requests.c.id == known.id)
+                        .values(request_key=f"{known.request_key}:{known.id}")
+                    )
+                    known = None
                 if known is None:
                     await connection.execute(insert(pending_requests).values(**self._row(request)))
         except IntegrityError:
@@ -74,11 +104,11 @@ class DecisionStore:
             found = [_request(row) for row in await connection.execute(query)]
         return [await self._current(request) for request in found]
 
-    async def open_requests_of(self, agent_issuer: str, agent: str) -> int:
-        """How many requests of the agent a person may still decide."""
+    async def open_requests_of(self, agent_issuer: str, principal: str) -> int:
+        """How many requests of the agent, or of the intermediary, a person may still decide."""
         query = select(func.count()).where(
             pending_requests.c.agent_issuer == agent_issuer,
-            pending_requests.c.agent == agent,
+            pending_requests.c.principal == principal,
             pending_requests.c.state.in_(OPEN),
             pending_requests.c.expires_at > self._clock.now(),
         )
@@ -140,7 +170,7 @@ class DecisionStore:
             request = await _pending(connection, pending_requests.c.id == pending_id)
             if request is None:
                 return False
-            for scope in request.scope.split():
+            for scope in _agreed_to(request):
                 await _remember(
                     connection, request, scope, now=now, until=remembered_until, single_use=scope in single_use
                 )
@@ -167,7 +197,9 @@ class DecisionStore:
 
     # Delivering
 
-    async def deliver(self, pending_id: str, *, answered: State, issued: IssuedToken | None = None) -> bool:
+    async def deliver(
+        self, pending_id: str, *, answered: State, issued: IssuedToken | IssuedPersonToken | None = None
+    ) -> bool:
         """The final answer is about to be given: False when it was given already.
 
         With a token, its record and the end of the request are one transaction.
@@ -184,31 +216,80 @@ class DecisionStore:
             )
             if moved.rowcount != 1:
                 return False
-            if issued is not None:
+            if isinstance(issued, IssuedPersonToken):
+                await _record_person(connection, issued)
+            elif issued is not None:
                 request = await _pending(connection, pending_requests.c.id == pending_id)
                 await _record(connection, issued)
                 if request is not None:
-                    await _spend(connection, request.person_id, issued, request.via)
+                    await _spend(connection, issued, request.principal, request.via)
             return True
 
     async def record(
-        self, issued: IssuedToken, *, via: str, spending: frozenset[str], uncollected_since: float
+        self,
+        issued: IssuedToken,
+        *,
+        via: str,
+        spending: frozenset[str],
+        uncollected_since: float,
+        principal: str | None = None,
     ) -> bool:
         """Write down a token that is about to be given without asking, and spend what may be used once.
 
         False, and nothing written, when not every scope of `spending` was left to spend. What was approved after
         `uncollected_since` and is still to be fetched is not: an approval is one token, the one its request gets.
         """
+        grantee = principal or issued.agent
         async with writing(self._engine) as connection:
-            spent = await _spend(connection, issued.person_id, issued, via)
+            spent = await _spend(connection, issued, grantee, via)
             # Asked after spending: an approval that came between is seen here, one just delivered was spent there.
             if spent < len(spending) or (
-                spending and await _is_uncollected(connection, issued, via, spending, since=uncollected_since)
+                spending and await _is_uncollected(connection, issued, grantee, via, spending, since=uncollected_since)
             ):
                 await connection.rollback()
                 return False
             await _record(connection, issued)
             return True
+
+    async def record_person_token(self, issued: IssuedPersonToken) -> None:
+        """Write down a person token that is about to be given without asking."""
+        async with writing(self._engine) as connection:
+            await _record_person(connection, issued)
+
+    async def accept_agent_token(self, accepted: AcceptedAgentToken) -> None:
+        """Write down an agent token this server acts on (AAuth-11 §11.12.4); once, however often it comes."""
+        where = and_(agent_tokens.c.issuer == accepted.issuer, agent_tokens.c.jti == accepted.jti)
+        async with reading(self._engine) as connection:
+            if (await connection.execute(select(agent_tokens.c.jti).where(where))).first() is not None:
+                return
+        with contextlib.suppress(IntegrityError):  # another request with the same token was first
+            async with writing(self._engine) as connection:
+                values = {name: getattr(accepted, name) for name in accepted.__dataclass_fields__}
+                await connection.execute(insert(agent_tokens).values(**values, accepted_at=self._clock.now()))
+
+    async def note_resource(self, agent_issuer: str, agent: str, resource: str, *, most: int, since: float) -> bool:
+        """Note that the agent asked for this resource; False when it would be one too many after ``since``."""
+        own = and_(asked_resources.c.agent_issuer == agent_issuer, asked_resources.c.agent == agent)
+        async with reading(self._engine) as connection:
+            known = await connection.execute(
+                select(asked_resources.c.resource).where(own, asked_resources.c.resource == resource)
+            )
+            if known.first() is not None:
+                return True
+        try:
+            async with writing(self._engine) as connection:
+                await connection.execute(delete(asked_resources).where(own, asked_resources.c.asked_at <= since))
+                asked = (await connection.execute(select(func.count()).where(own))).scalar_one()
+                if asked >= most:
+                    return False
+                await connection.execute(
+                    insert(asked_resources).values(
+                        agent_issuer=agent_issuer, agent=agent, resource=resource, asked_at=self._clock.now()
+                    )
+                )
+        except IntegrityError:
+            pass  # the same question came twice at once
+        return True
 
     # What was agreed
 
@@ -256,6 +337,13 @@ class DecisionStore:
             row = (await connection.execute(select(issued_tokens).where(issued_tokens.c.jti == jti))).first()
         return None if row is None else _issued(row)
 
+    async def issued_person_token(self, jti: str) -> IssuedPersonToken | None:
+        async with reading(self._engine) as connection:
+            row = (await connection.execute(select(person_tokens).where(person_tokens.c.jti == jti))).first()
+        if row is None:
+            return None
+        return IssuedPersonToken(**{name: getattr(row, name) for name in IssuedPersonToken.__dataclass_fields__})
+
     async def issued_for(self, person_id: str, *, limit: int = 200) -> list[IssuedToken]:
         query = (
             select(issued_tokens)
@@ -284,6 +372,15 @@ class DecisionStore:
             except IntegrityError:
                 continue  # made by another request a moment ago; read it
         raise LookupError("the directed subject is neither there nor can it be made")
+
+    async def person_named(self, resource: str, sub: str) -> str | None:
+        """The person who goes by ``sub`` at the resource; None when this server gave nobody that name there."""
+        query = select(directed_subjects.c.person_id).where(
+            directed_subjects.c.resource == resource, directed_subjects.c.sub == sub
+        )
+        async with reading(self._engine) as connection:
+            person_id = (await connection.execute(query)).scalar()
+        return None if person_id is None else str(person_id)
 
     # Guessing
 
@@ -323,11 +420,8 @@ class DecisionStore:
         return await self._find(pending_requests.c.id == request.id) or request
 
     def _row(self, request: NewRequest) -> dict[str, Any]:
-        upstream = None if request.upstream is None else json.dumps(asdict(request.upstream))
         return {
-            **{name: getattr(request, name) for name in request.__dataclass_fields__},
-            "scope_descriptions": json.dumps(dict(request.scope_descriptions)),
-            "upstream": upstream,
+            **{name: _stored(getattr(request, name)) for name in request.__dataclass_fields__},
             "state": State.WAITING,
             "created_at": self._clock.now(),
         }
@@ -349,7 +443,7 @@ async def _remember(
     key: Mapping[str, Any] = {
         "person_id": request.person_id,
         "agent_issuer": request.agent_issuer,
-        "agent": request.agent,
+        "agent": request.principal,
         "resource": request.resource,
         "scope": scope,
         "via": request.via,
@@ -363,14 +457,14 @@ async def _remember(
 
 
 async def _is_uncollected(
-    connection: AsyncConnection, issued: IssuedToken, via: str, scopes: frozenset[str], *, since: float
+    connection: AsyncConnection, issued: IssuedToken, grantee: str, via: str, scopes: frozenset[str], *, since: float
 ) -> bool:
     """Whether a request for one of ``scopes`` was approved after ``since`` and its token not yet fetched."""
     named = literal(" ") + pending_requests.c.scope + literal(" ")
     query = select(pending_requests.c.id).where(
         pending_requests.c.person_id == issued.person_id,
         pending_requests.c.agent_issuer == issued.agent_issuer,
-        pending_requests.c.agent == issued.agent,
+        pending_requests.c.principal == grantee,
         pending_requests.c.resource == issued.resource,
         pending_requests.c.via == via,
         pending_requests.c.state == State.APPROVED,
@@ -380,12 +474,12 @@ async def _is_uncollected(
     return (await connection.execute(query.limit(1))).first() is not None
 
 
-async def _spend(connection: AsyncConnection, person_id: str, issued: IssuedToken, via: str) -> int:
+async def _spend(connection: AsyncConnection, issued: IssuedToken, grantee: str, via: str) -> int:
     spent = await connection.execute(
         delete(consents).where(
-            consents.c.person_id == person_id,
+            consents.c.person_id == issued.person_id,
             consents.c.agent_issuer == issued.agent_issuer,
-            consents.c.agent == issued.agent,
+            consents.c.agent == grantee,
             consents.c.resource == issued.resource,
             consents.c.via == via,
             consents.c.single_use.is_(True),
@@ -398,6 +492,24 @@ async def _spend(connection: AsyncConnection, person_id: str, issued: IssuedToke
 async def _record(connection: AsyncConnection, issued: IssuedToken) -> None:
     values = {name: getattr(issued, name) for name in issued.__dataclass_fields__}
     await connection.execute(insert(issued_tokens).values(**values | {"act": json.dumps(issued.act)}))
+
+
+async def _record_person(connection: AsyncConnection, issued: IssuedPersonToken) -> None:
+    values = {name: getattr(issued, name) for name in issued.__dataclass_fields__}
+    await connection.execute(insert(person_tokens).values(**values))
+
+
+def _agreed_to(request: PendingRequest) -> Sequence[str]:
+    return (ACT_AS_PERSON,) if request.kind == PERSON else request.scope.split()
+
+
+def _makes_way(known: PendingRequest, again_after: float, now: float) -> bool:
+    """Whether a finished request may be made anew."""
+    if known.state in OPEN:
+        return known.expires_at <= now
+    if known.outcome is State.DENIED:
+        return (known.decided_at or 0.0) <= again_after
+    return known.state is not State.APPROVED
 
 
 async def _pending(connection: AsyncConnection, condition: Any) -> PendingRequest | None:
@@ -413,13 +525,31 @@ def _request(row: Any) -> PendingRequest:
             "state": State(row.state),
             "outcome": None if row.outcome is None else State(row.outcome),
             "scope_descriptions": json.loads(row.scope_descriptions),
-            "upstream": None if row.upstream is None else _upstream(json.loads(row.upstream)),
+            "capabilities": tuple(json.loads(row.capabilities)),
+            **{name: _loaded(kind, getattr(row, name)) for name, kind in _NESTED.items()},
         }
     )
 
 
-def _upstream(stored: dict[str, Any]) -> Upstream:
-    return Upstream(**stored | {"agents": tuple(stored["agents"])})
+# What stands in a column as JSON, and what it is made into.
+_NESTED: Mapping[str, Any] = {
+    "upstream": lambda **stored: Upstream(**stored | {"agents": tuple(stored["agents"])}),
+    "presented": Presented,
+    "subagent": Subagent,
+    "resource_words": ResourceWords,
+    "agent_words": AgentWords,
+    "resource_interaction": ResourceInteraction,
+}
+
+
+def _stored(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return json.dumps(asdict(value))
+    return json.dumps(value) if isinstance(value, Mapping | tuple) else value
+
+
+def _loaded(kind: Any, text: str | None) -> Any:
+    return None if text is None else kind(**json.loads(text))
 
 
 def _consent(row: Any) -> Consent:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aauthkit.person_server.states import State
+from aauthkit.tokens.resource import ResourceInteraction
+
+# What a person agrees to when an agent may act at a resource as them at all (AAuth-11 §7.1). Not a scope value: those
+# have at least one character.
+ACT_AS_PERSON = ""
+# What a request is for: `NewRequest.kind`.
+AUTH, PERSON = "auth", "person"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +38,53 @@ class Upstream:
     act: Mapping[str, Any]
     consented: bool
     expires_at: float
+    issuer: str = ""
+    """Who issued the upstream token; empty in requests stored before draft 11, which were ours."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Presented:
+    """The token the resource was shown, which an auth token does not outlive (AAuth-11 §9.4.1)."""
+
+    jti: str
+    sub: str
+    expires_at: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subagent:
+    """The sub-agent a token is for: its key goes into `cnf`, and the token does not outlive its agent token."""
+
+    agent: str
+    jti: str
+    expires_at: int
+    jwk: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourceWords:
+    """What a resource says about itself in its metadata, made fit to be shown; `published` is False without any."""
+
+    published: bool = False
+    description: str = ""
+    access_mode: str = ""
+    logo_uri: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentWords:
+    """What an agent says about itself and the person besides its justification: shown as its claims, never believed."""
+
+    platform: str = ""
+    device: str = ""
+    login_hint: str = ""
+    tenant: str = ""
+    domain_hint: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewRequest:
-    """A request that is about to wait for a person."""
+    """A request that is about to wait for a person; columns are explained in `schema.py`."""
 
     id: str
     request_key: str
@@ -46,6 +95,8 @@ class NewRequest:
     agent: str
     agent_name: str
     agent_jkt: str
+    principal: str
+    """Whom the person agrees to let act: the agent, or in a chain of draft 11 the intermediary."""
     resource: str
     resource_name: str
     scope: str
@@ -56,7 +107,22 @@ class NewRequest:
     upstream: Upstream | None
     draft: str
     resource_token_expires_at: float
+    """Of a person token's request, when it stops waiting for its agent."""
     expires_at: float
+    kind: str = AUTH
+    resource_token_jti: str | None = None
+    agent_token_jti: str | None = None
+    upstream_issuer: str | None = None
+    upstream_jti: str | None = None
+    presented: Presented | None = None
+    subagent: Subagent | None = None
+    account: str | None = None
+    prompt: str = ""
+    """The values of `prompt`, separated by spaces."""
+    capabilities: tuple[str, ...] = ()
+    resource_words: ResourceWords = field(default_factory=ResourceWords)
+    agent_words: AgentWords = field(default_factory=AgentWords)
+    resource_interaction: ResourceInteraction | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +135,8 @@ class PendingRequest(NewRequest):
     arrived_at: float | None
     decided_at: float | None
     answer_text: str | None
+    ended_by: str | None = None
+    """Which token was revoked, when that ended the request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,11 +171,49 @@ class IssuedToken:
     draft: str
     issued_at: float
     expires_at: float
+    agent_token_jti: str | None = None
+    subagent: str | None = None
+    presented_jti: str | None = None
+    upstream_issuer: str | None = None
+    account: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class IssuedPersonToken:
+    """The record of a person token: everything about it except the token."""
+
+    jti: str
+    agent_issuer: str
+    agent: str
+    agent_token_jti: str
+    subagent: str | None
+    agent_jkt: str
+    person_id: str
+    resource: str
+    sub: str
+    upstream_issuer: str | None
+    upstream_jti: str | None
+    issued_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceptedAgentToken:
+    """The record of an agent token this server acted on."""
+
+    issuer: str
+    jti: str
+    agent: str
+    parent_agent: str | None
+    expires_at: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConsentRule:
-    """Whether a scope (`exact`) or every scope that begins so (`prefix`) needs the person's consent."""
+    """Whether a scope (`exact`) or every scope that begins so (`prefix`) needs the person's consent.
+
+    The kind `resource` says it of acting at a resource at all; its value is the resource, or ``any``.
+    """
 
     kind: str
     value: str

@@ -48,6 +48,14 @@ logins = Table(
 )
 
 # Requests that wait for a person. States and moves: person_server/states.py.
+#
+# `kind` says what is asked for: `auth` (an auth token) or `person` (a person token). `principal` is whom the person
+# agrees to let act: the agent, or in a chain of draft 11 the intermediary's identifier. The tokens a request depends on
+# stand in columns of their own, so that the revocation of one finds it: the resource token (resource,
+# resource_token_jti), the agent token (agent_issuer, agent_token_jti), the upstream token (upstream_issuer,
+# upstream_jti); `ended_by` says which of them was revoked. JSON: presented (the presented token), subagent,
+# resource_words (what the resource says of itself), agent_words (platform, device and hints, the agent's own),
+# resource_interaction (AAuth-11 §7.2.3).
 pending_requests = Table(
     "ps_pending",
     metadata,
@@ -80,10 +88,26 @@ pending_requests = Table(
     Column("answer_text", Text),
     Column("delivered_at", Double),
     Column("polled_at", Double),
+    Column("kind", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("resource_token_jti", Text),
+    Column("agent_token_jti", Text),
+    Column("upstream_issuer", Text),
+    Column("upstream_jti", Text),
+    Column("presented", Text),
+    Column("subagent", Text),
+    Column("account", Text),
+    Column("prompt", Text, nullable=False),
+    Column("capabilities", Text, nullable=False),
+    Column("resource_words", Text, nullable=False),
+    Column("agent_words", Text, nullable=False),
+    Column("resource_interaction", Text),
+    Column("ended_by", Text),
 )
 
 # What a person agreed to, scope by scope, so that a fresh resource token does not ask again. `via` is the chain the
-# agent acted for, empty when it acted for itself. `single_use` is spent by the next token.
+# agent acted for, empty when it acted for itself. `single_use` is spent by the next token. The scope '' stands for
+# acting at the resource as the person at all, which a person token lets an agent do; `agent` is a request's principal.
 consents = Table(
     "ps_consents",
     metadata,
@@ -109,7 +133,49 @@ directed_subjects = Table(
     Column("sub", Text, nullable=False, unique=True),
 )
 
-# What was issued, never the token itself.
+# What the server accepted and issued, never a token itself (AAuth-11 §11.12.4 "Records"). A cascade walks them:
+#
+#   ps_agent_tokens.(issuer, jti) ─► .agent ─► ps_person_tokens.agent and ps_issued_tokens.agent
+#   ps_person_tokens.jti ─► ps_issued_tokens.presented_jti
+#   ps_person_tokens.jti or ps_issued_tokens.jti, with us as issuer ─► ps_person_tokens.(upstream_issuer, upstream_jti)
+#
+# Each row may be forgotten once `expires_at` and the clock skew have passed.
+
+# Agent tokens, a sub-agent's too, whose request was accepted at a token endpoint.
+agent_tokens = Table(
+    "ps_agent_tokens",
+    metadata,
+    Column("issuer", Text, primary_key=True),
+    Column("jti", Text, primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("parent_agent", Text),
+    Column("accepted_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Index("ix_ps_agent_tokens_agent", "issuer", "agent"),
+)
+
+# Person tokens. `agent` asked; `subagent` holds the key when it asked for one of its own. `resource` is the `aud`.
+person_tokens = Table(
+    "ps_person_tokens",
+    metadata,
+    Column("jti", Text, primary_key=True),
+    Column("agent_issuer", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("agent_token_jti", Text, nullable=False),
+    Column("subagent", Text),
+    Column("agent_jkt", Text, nullable=False),
+    Column("person_id", Text, ForeignKey("ps_persons.id"), nullable=False, index=True),
+    Column("resource", Text, nullable=False),
+    Column("sub", Text, nullable=False),
+    Column("upstream_issuer", Text),
+    Column("upstream_jti", Text),
+    Column("issued_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Index("ix_ps_person_tokens_agent", "agent_issuer", "agent"),
+    Index("ix_ps_person_tokens_upstream", "upstream_issuer", "upstream_jti"),
+)
+
+# Auth tokens. Draft 11 fills `presented_jti`: the person token or earlier auth token of ours it was obtained with.
 issued_tokens = Table(
     "ps_issued_tokens",
     metadata,
@@ -126,9 +192,28 @@ issued_tokens = Table(
     Column("draft", Text, nullable=False),
     Column("issued_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False),
+    Column("agent_token_jti", Text),
+    Column("subagent", Text),
+    Column("presented_jti", Text),
+    Column("upstream_issuer", Text),
+    Column("account", Text),
+    Index("ix_ps_issued_tokens_agent", "agent_issuer", "agent"),
+    Index("ix_ps_issued_tokens_presented", "presented_jti"),
 )
 
-# Which scopes need asking. person_id '' is the server's own rule; a person's rule goes before it, for their agents.
+# Which resources an agent asked person tokens for, to bound how many (AAuth-11 §7.1 "Retention"). For an intermediary,
+# which names its agents as it likes, `agent` is ''.
+asked_resources = Table(
+    "ps_asked_resources",
+    metadata,
+    Column("agent_issuer", Text, primary_key=True),
+    Column("agent", Text, primary_key=True),
+    Column("resource", Text, primary_key=True),
+    Column("asked_at", Double, nullable=False),
+)
+
+# Which scopes need asking; with the kind `resource`, at which resources (or `any`) acting as the person needs it.
+# person_id '' is the server's own rule; a person's rule goes before it, for their agents.
 # `origin` tells a rule of the configuration, replaced at every start, from one somebody made.
 consent_rules = Table(
     "ps_consent_rules",
