@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the suites of one mode, or of all, against real processes: against the system start-infra.sh started, when it runs in
-# that mode; else against a fresh one with a state of its own, so nothing decided in one run answers in the next.
+# that mode; else against a fresh one with a state of its own, so nothing decided in one run answers in the next. DRAFT=11 in
+# the environment chooses draft 11; without it one mode runs in draft 01, and all modes run in both drafts.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -14,6 +15,15 @@ case "$1" in
     mode1 | mode3 | user-consent) modes=$1 ;;
     all) modes="mode1 mode3 user-consent" ;;
     *) usage ;;
+esac
+case "$1-${DRAFT:-}" in
+    all-) drafts="01 11" ;;
+    *-) drafts=01 ;;
+    *-01 | *-11) drafts=$DRAFT ;;
+    *)
+        echo "run-tests: DRAFT is 01 or 11" >&2
+        exit 2
+        ;;
 esac
 
 scripts/setup.sh
@@ -31,10 +41,10 @@ trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# The mode and the state directory of the system that runs now, one a line; nothing when none does.
+# The mode with the draft, and the state directory, of the system that runs now, one a line; nothing when none does.
 running() {
     .venv/bin/aauth demo status --json ${AAUTH_DEMO_STATE:+--state "$AAUTH_DEMO_STATE"} |
-        .venv/bin/python -c 'import json, sys; run = json.load(sys.stdin); print(run.get("mode", ""), run.get("state", ""), sep="\n")'
+        .venv/bin/python -c 'import json, sys; run = json.load(sys.stdin); print(run["mode"] + " in draft " + run["draft"] if run else "", run.get("state", ""), sep="\n")'
 }
 
 mode_of() {
@@ -48,49 +58,54 @@ mode_of() {
 # Suites of one mode share its system, and raw sockets and the browser come after those that speak HTTP.
 suites_of() {
     case "$1" in
-        mode1) echo tests/system/mode1 ;;
-        mode3) echo tests/system/mode3 tests/wire/autonomous ;;
-        user-consent) echo tests/system/user_consent tests/wire/user_consent tests/browser ;;
+        mode1-*) echo tests/system/mode1 ;;
+        mode3-01) echo tests/system/mode3 tests/wire/autonomous ;;
+        mode3-11) echo tests/system/mode3 tests/system/mode3_11 ;;
+        user-consent-01) echo tests/system/user_consent tests/wire/user_consent tests/browser ;;
+        user-consent-11) echo tests/system/user_consent tests/browser ;;
     esac
 }
 
 run_suites() {
-    echo "run-tests: $(suites_of "$1")"
+    echo "run-tests: $(suites_of "$1-$2") in draft $2"
     # shellcheck disable=SC2046
-    AAUTH_DEMO_STATE=$2 .venv/bin/python -m pytest -q $(suites_of "$1")
+    AAUTH_DEMO_STATE=$3 .venv/bin/python -m pytest -q $(suites_of "$1-$2")
 }
 
 # Where somebody is asked, only a person who signed in may answer; a harness that decides without a login is no test of that.
 start_fresh() {
     if [ "$1" = mode1 ]; then
-        AAUTH_DEMO_STATE=$2 scripts/start-infra.sh "$1"
+        DRAFT=$2 AAUTH_DEMO_STATE=$3 scripts/start-infra.sh "$1"
     else
-        .venv/bin/aauth demo --mode "$(mode_of "$1")" --detach --state "$2"
+        .venv/bin/aauth demo --mode "$(mode_of "$1")" --draft "$2" --detach --state "$3"
     fi
 }
 
 run_mode() {
     found=$(running)
     now=$(printf '%s\n' "$found" | sed -n 1p)
-    if [ "$now" = "$(mode_of "$1")" ]; then
+    needed="$(mode_of "$1") in draft $2"
+    if [ "$now" = "$needed" ]; then
         echo "run-tests: using the system that runs"
-        run_suites "$1" "$(printf '%s\n' "$found" | sed -n 2p)"
+        run_suites "$1" "$2" "$(printf '%s\n' "$found" | sed -n 2p)"
         return
     fi
     if [ -n "$now" ]; then
-        echo "run-tests: $1 needs the mode $(mode_of "$1"), but the system runs in the mode $now; run scripts/stop-infra.sh first" >&2
+        echo "run-tests: $1 needs the mode $needed, but the system runs in the mode $now; run scripts/stop-infra.sh first" >&2
         return 1
     fi
     state=$(mktemp -d)
-    echo "run-tests: starting the system for $1"
-    start_fresh "$1" "$state" || return 1
-    run_suites "$1" "$state" || return 1
+    echo "run-tests: starting the system for $1 in draft $2"
+    start_fresh "$1" "$2" "$state" || return 1
+    run_suites "$1" "$2" "$state" || return 1
     stop
 }
 
 failed=
-for mode in $modes; do
-    run_mode "$mode" || { failed="$failed $mode"; stop; }
+for draft in $drafts; do
+    for mode in $modes; do
+        run_mode "$mode" "$draft" || { failed="$failed $mode-$draft"; stop; }
+    done
 done
 if [ "$1" = all ]; then
     # Started with options that no mode has, by the suites themselves.

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Starts the whole system in the background, by the walkthrough's names. Returns 0 once every part is ready.
+# Starts the whole system in the background, by the walkthrough's names. Returns 0 once every part is ready. DRAFT=11 in the
+# environment starts it in draft 11.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -18,4 +19,4 @@ esac
 
 scripts/setup.sh
 # A harness decides consents without a browser; the demo refuses this setting unless every part listens on loopback.
-exec .venv/bin/aauth demo --mode "$mode" --open-consent --detach ${AAUTH_DEMO_STATE:+--state "$AAUTH_DEMO_STATE"}
+exec .venv/bin/aauth demo --mode "$mode" --draft "${DRAFT:-01}" --open-consent --detach ${AAUTH_DEMO_STATE:+--state "$AAUTH_DEMO_STATE"}

@@ -64,10 +64,17 @@ def test_the_scheme_jwks_uri_in_another_mode_is_refused_in_words(tmp_path: Path)
     assert "Traceback" not in result.output
 
 
-def test_a_draft_the_demo_does_not_speak_is_refused_in_words(tmp_path: Path) -> None:
-    result = run("--state", str(tmp_path / "s"), "--draft", "11")
+@pytest.mark.parametrize("draft", ["01", "11"])
+def test_the_demo_speaks_both_drafts(draft: str, tmp_path: Path, started: list[tuple[Plan, bool]]) -> None:
+    assert run("--state", str(tmp_path / "s"), "--draft", draft).exit_code == 0
+    [(plan, _)] = started
+    assert plan.settings["draft"] == draft
+
+
+def test_published_keys_belong_to_draft_01(tmp_path: Path) -> None:
+    result = run("--state", str(tmp_path / "s"), "--scheme", "jwks_uri", "--mode", "identity", "--draft", "11")
     assert result.exit_code == 1
-    assert "does not speak draft 11 yet; use --draft 01" in result.output
+    assert "draft 01" in result.output
 
 
 def test_open_consent_warns_loudly_and_insists_on_loopback(tmp_path: Path, started: list[tuple[Plan, bool]]) -> None:

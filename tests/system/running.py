@@ -44,6 +44,7 @@ class System:
     """Where a running system is reached, and where it keeps its logs (None when somebody else started it)."""
 
     mode: str
+    draft: str
     backend: str
     person_server: str
     issuer: str
@@ -76,7 +77,8 @@ class Systems:
 
     def _start(self, mode: str, options: tuple[str, ...]) -> System:
         state = self._states / "".join((mode, *options))
-        started = demo("--detach", "--mode", mode, "--state", str(state), *options)
+        draft = os.environ.get("DRAFT") or "01"
+        started = demo("--detach", "--mode", mode, "--draft", draft, "--state", str(state), *options)
         if started.returncode != 0:
             demo("stop", "--state", str(state))
             raise RuntimeError(f"the system did not start:\n{started.stdout}\n{started.stderr}")
@@ -113,12 +115,14 @@ def _given(mode: str, options: tuple[str, ...]) -> System | None:
     running = settings.get("mode")
     if running != mode:
         raise RuntimeError(f"these suites need the mode {mode}; the system in AAUTH_DEMO_STATE runs {running or 'not'}")
-    return replace(_system(mode, Path(named)), open_consent=settings.get("consent") == "open")
+    draft = settings["draft"]
+    return replace(_system(mode, Path(named)), draft=draft, open_consent=settings.get("consent") == "open")
 
 
 def _system(mode: str, state: Path | None) -> System:
     return System(
         mode=mode,
+        draft=os.environ.get("DRAFT") or "01",
         backend=os.environ.get("BACKEND_URL", "http://localhost:8000"),
         person_server=os.environ.get("PERSON_SERVER_URL", "http://127.0.0.1:8765"),
         issuer=os.environ.get("AAUTH_OIDC_ISSUER", "http://localhost:8080/realms/aauth-test"),

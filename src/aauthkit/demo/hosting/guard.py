@@ -59,7 +59,8 @@ def _policy(settings: Settings, needs_scope: str | None) -> Authorize:
         token = verified.auth_token
         if token is None:
             return
-        if AgentIdentifier.parse(token.agent).domain != settings.agent_domain:
+        # Draft 11 tells a resource no agent; which person servers may speak for people is the trust above.
+        if token.agent is not None and AgentIdentifier.parse(token.agent).domain != settings.agent_domain:
             raise PolicyDenied("Agents of this domain are not served here.")
         if needs_scope is not None and needs_scope not in token.scopes:
             raise PolicyDenied(f"The auth token does not allow {needs_scope}.")

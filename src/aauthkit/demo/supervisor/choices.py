@@ -10,7 +10,6 @@ from aauthkit.errors import ConfigurationError
 
 MODES = ("identity", "autonomous", "user-consent")
 DRAFTS = ("01", "11")
-SPOKEN = ("01",)
 SCHEMES = ("jwt", "jwks_uri")
 DEVELOPMENT_IDP = "dev"
 
@@ -37,8 +36,6 @@ class Choices:
 
     def __post_init__(self) -> None:
         draft_named(self.draft)
-        if self.draft not in SPOKEN:
-            raise ConfigurationError(f"the demo does not speak draft {self.draft} yet; use --draft 01")
         if self.scheme == "jwks_uri" and (self.mode != "identity" or self.draft != "01"):
             raise ConfigurationError("--scheme jwks_uri belongs to --mode identity on draft 01 (nothing is exchanged)")
         if self.idp != DEVELOPMENT_IDP and not self.idp.startswith(("http://", "https://")):

@@ -16,6 +16,7 @@ from aauthkit.demo.supervisor.choices import (
     PERSON_SERVER,
     Choices,
 )
+from aauthkit.drafts import draft_named
 from aauthkit.resource.deferred import INTERACTION_PATH
 
 _SUPPLY_CHAIN_SCOPES = {
@@ -29,6 +30,8 @@ _MARKET_ANALYSIS_SCOPES = {"market-analysis:analyze": "Analyse demand and invent
 _OUR_AGENT = f'extauthz.agent.endsWith("@{AGENT_DOMAIN}")'
 _OUR_SUBJECT = f'extauthz.sub.endsWith("@{AGENT_DOMAIN}")'
 _CALLS_FOR_ITSELF = "extauthz.act.sub == extauthz.agent"
+# Draft 11 tells a resource no agent: what was allowed counts, and which person server says so.
+_ALLOWED_BY_OUR_PERSON_SERVER = f'extauthz.typ == "aa-auth+jwt" && extauthz.ps == "{PERSON_SERVER}"'
 _BACKEND_BY_ITS_KEYS = f'extauthz.scheme == "jwks_uri" && extauthz.agent_server == "{BACKEND_IDENTIFIER}"'
 
 
@@ -53,7 +56,7 @@ def _supply_chain(choices: Choices) -> dict[str, Any]:
     if choices.mode == "identity":
         rules = [_OUR_SUBJECT] if choices.scheme == "jwt" else [_OUR_SUBJECT, _BACKEND_BY_ITS_KEYS]
     else:
-        rules = [f'{_CALLS_FOR_ITSELF} && {_OUR_AGENT} && "supply-chain:read" in extauthz.scopes']
+        rules = [f'{_caller(choices)} && "supply-chain:read" in extauthz.scopes']
     return {
         **_agent(choices, "supply-chain-agent", "Supply-Chain Agent", _SUPPLY_CHAIN_SCOPES, asked),
         "policy": {"rules": rules},
@@ -65,11 +68,18 @@ def _market_analysis(choices: Choices) -> dict[str, Any]:
     if choices.mode == "identity":
         rules = [_OUR_SUBJECT]
     else:
-        rules = [f'{_CALLS_FOR_ITSELF} && {_OUR_AGENT} && "market-analysis:analyze" in extauthz.scopes']
+        rules = [f'{_caller(choices)} && "market-analysis:analyze" in extauthz.scopes']
     return {
         **_agent(choices, "market-analysis-agent", "Market-Analysis Agent", _MARKET_ANALYSIS_SCOPES, asked),
         "policy": {"rules": rules},
     }
+
+
+def _caller(choices: Choices) -> str:
+    """Who may call with an auth token, in the claims its draft has."""
+    if draft_named(choices.draft).auth_token_names_agent:
+        return f"{_CALLS_FOR_ITSELF} && {_OUR_AGENT}"
+    return _ALLOWED_BY_OUR_PERSON_SERVER
 
 
 def _tools(choices: Choices) -> dict[str, Any]:
