@@ -139,7 +139,7 @@ class Scene:
     # What the agent can present.
 
     def hwk(self) -> str:
-        return str(HeaderWebKey(key=self.key.public))
+        return str(HeaderWebKey(key=self.key.public, draft=self.draft))
 
     def jkt_jwt(self, stable: PrivateKey | None = None, **changed: Any) -> str:
         return str(delegate(stable or PrivateKey.generate(), self.key.public, self.draft, now=self.now, **changed))

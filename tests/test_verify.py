@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from aauthkit import jwt as jws
-from aauthkit.drafts import DRAFT_01, DRAFT_11, DRAFTS
+from aauthkit.drafts import DRAFT_01, DRAFT_11, DRAFTS, Draft
 from aauthkit.errors import (
     ClockSkew,
     ConfigurationError,
@@ -36,6 +36,7 @@ from aauthkit.httpsig.message import Message
 from aauthkit.identifiers import AgentIdentifier
 from aauthkit.keys import P256, PrivateKey
 from aauthkit.revocation import MemoryRevocations
+from aauthkit.sigkey.hwk import HeaderWebKey
 from aauthkit.tokens import agent as agent_tokens
 from aauthkit.tokens import auth as auth_tokens
 from aauthkit.tokens import person as person_tokens
@@ -371,9 +372,13 @@ def test_step_5_hwk_with_a_bad_key(scene: Scene, parameters: str, error: type[Si
         scene.verify(with_field(scene.request(), "signature-key", f"sig=hwk{parameters}"))
 
 
-def test_step_5_hwk_must_not_name_an_algorithm(scene: Scene) -> None:
-    with pytest.raises(InvalidKey):
-        scene.verify(scene.request(scene.hwk() + ';alg="EdDSA"'))
+@pytest.mark.conformance("SK:§3.4-1")
+def test_step_5_hwk_names_an_algorithm_in_draft_11_and_never_in_01(scene: Scene) -> None:
+    written_for = DRAFT_01 if scene.draft is DRAFT_11 else DRAFT_11
+    other = HeaderWebKey(key=scene.key.public, draft=written_for)
+    with pytest.raises(UnsupportedAlgorithm if scene.draft is DRAFT_11 else InvalidKey):
+        scene.verify(scene.request(str(other)))
+    assert scene.accepts(scene.request(str(other)), drafts=(scene.draft, written_for))
 
 
 # Step 5, jkt-jwt
@@ -897,6 +902,10 @@ def signature_input(message: Message, change: Callable[[str], str]) -> Message:
     return with_field(message, "signature-input", change(message.field("signature-input") or ""))
 
 
+def draft_of_hwk(message: Message) -> Draft:
+    return DRAFT_11 if "alg=" in (message.field("signature-key") or "") else DRAFT_01
+
+
 TAMPERED: dict[str, Callable[[Message], Message]] = {
     "method": lambda m: replace(m, method="PUT"),
     "path": lambda m: replace(m, path="/other"),
@@ -911,7 +920,7 @@ TAMPERED: dict[str, Callable[[Message], Message]] = {
     "body": lambda m: replace(m, body=b'{"a": 2}'),
     "body gone": lambda m: replace(m, body=b""),
     "body longer": lambda m: replace(m, body=b'{"a": 1} '),
-    "signature-key": lambda m: with_field(m, "signature-key", "sig=" + Scene().hwk()),
+    "signature-key": lambda m: with_field(m, "signature-key", "sig=" + Scene(draft=draft_of_hwk(m)).hwk()),
     "created": lambda m: signature_input(m, lambda v: v.replace(f"created={NOW}", f"created={NOW + 1}")),
     "nonce": lambda m: signature_input(m, lambda v: v.replace('nonce="', 'nonce="x')),
     "nonce gone": lambda m: signature_input(m, lambda v: v.partition(";nonce")[0]),

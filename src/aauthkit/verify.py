@@ -293,7 +293,7 @@ def verify_request(
     message = _for_us(message, requirements)
     signature, member = _read_headers(message, requirements)  # step 1
     required = _required_components(message, requirements, requirements.drafts)
-    check_coverage(message, signature, required)  # step 2
+    lines = check_coverage(message, signature, required)  # step 2
     check_times(signature, now=clock.now(), window=requirements.window)  # step 3
     scheme = read_scheme(member, requirements.schemes)  # step 4
     credential = yield from _credential(scheme, requirements, discovery, remembered, clock.now())  # step 5
@@ -303,7 +303,7 @@ def verify_request(
         check_coverage(message, signature, required)
     _check_algorithm(credential.key, requirements)  # step 6
     check_parameters(signature, credential.key, ignore_alg=credential.draft.problem_details)
-    check_signature(message, signature, credential.key)  # step 7
+    check_signature(message, signature, credential.key, lines=lines)  # step 7
     check_digest(message, signature)
     _check_replay(message, signature, credential.key, requirements, replays, clock.now())
     return VerifiedRequest(
@@ -346,8 +346,9 @@ def _credential(
     scheme: Scheme, requirements: Requirements, discovery: Discovery, remembered: TokenMemory | None, now: float
 ) -> Flow[_Credential]:
     match scheme:
-        case HeaderWebKey(key=key):
-            return _Credential(key=key, draft=requirements.drafts[0])
+        case HeaderWebKey():
+            scheme.check_draft(requirements.drafts)
+            return _Credential(key=scheme.key, draft=scheme.draft)
         case DelegationJWT():
             delegation = scheme.judge(drafts=requirements.drafts, now=now)
             return _Credential(key=delegation.ephemeral_key, draft=requirements.drafts[0], delegation=delegation)
@@ -426,18 +427,19 @@ def _still_good(
 
 def _judged(token: JWT, requirements: Requirements, now: float) -> tuple[_Credential, Signer]:
     """What a token says, its claims checked, and who must have signed it; nothing is fetched."""
-    if token.typ not in requirements.token_types:
+    typ = token.typ
+    if typ not in requirements.token_types:
         raise InvalidJWT(f"The token's typ here must be one of: {' '.join(sorted(requirements.token_types))}.")
     draft = draft_of(token, requirements.drafts)
     judge = Judge(draft=draft, now=now, development=requirements.development)
-    if token.typ == agent_tokens.TYP:
+    if typ == agent_tokens.TYP:
         agent_token = judge_agent_token(token, judge)
         entry = _admit(requirements.agent_providers, agent_token.issuer)
         if not entry.may_issue_for(agent_token.agent):
             raise InvalidJWT("The agent's domain is not one its issuer may name.")
         credential = _Credential(key=agent_token.key, draft=draft, agent_token=agent_token, kid=token.kid)
         return credential, _signer(token, entry, agent_tokens.DWK, draft)
-    if token.typ == person_tokens.TYP and draft.person_tokens:
+    if typ == person_tokens.TYP and draft.person_tokens:
         person_token = judge_person_token(token, judge, audience=requirements.audience)
         entry = _admit(requirements.auth_issuers, person_token.issuer)
         credential = _Credential(key=person_token.key, draft=draft, person_token=person_token, kid=token.kid)

@@ -115,7 +115,7 @@ class Agent:
             [("content-type", "application/json")] if body else [],
             body,
         )
-        scheme = ConfirmationJWT(jwt=token) if token else HeaderWebKey(key=self.key.public)
+        scheme = ConfirmationJWT(jwt=token) if token else HeaderWebKey(key=self.key.public, draft=DRAFT_01)
         signature = sign_message(
             message, self.key, signature_key=str(scheme), created=int(time.time()) if created is None else created
         )

@@ -111,7 +111,7 @@ class Bench:
     def scheme(self, name: str) -> tuple[PrivateKey, str]:
         """A key and what Signature-Key says of it."""
         if name == "hwk":
-            return self.key, str(HeaderWebKey(key=self.key.public))
+            return self.key, str(HeaderWebKey(key=self.key.public, draft=DRAFT_01))
         if name == "jkt-jwt":
             return self.key, str(delegate(PrivateKey.generate(), self.key.public, DRAFT_01, now=self.clock.now()))
         if name == "jwks_uri":

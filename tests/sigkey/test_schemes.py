@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from aauthkit.drafts import DRAFT_01
-from aauthkit.errors import InvalidJWT, InvalidSignatureRequest, SignatureError, UnsupportedScheme
+from aauthkit.drafts import DRAFT_01, DRAFT_11, Draft
+from aauthkit.errors import (
+    InvalidJWT,
+    InvalidKey,
+    InvalidSignatureRequest,
+    SignatureError,
+    UnsupportedAlgorithm,
+    UnsupportedScheme,
+)
 from aauthkit.keys import P256, PrivateKey
 from aauthkit.sigkey import (
     SCHEMES,
@@ -20,8 +27,9 @@ from aauthkit.sigkey.accept import IDENTIFIED, PSEUDONYMOUS, accept_signature
 
 ED, EC = PrivateKey.generate(kid="k").public, PrivateKey.generate(algorithm=P256).public
 ALL: list[Scheme] = [
-    HeaderWebKey(key=ED),
+    HeaderWebKey(key=ED.with_kid(None)),
     HeaderWebKey(key=EC),
+    HeaderWebKey(key=EC, draft=DRAFT_01),
     PublishedKey(id="https://a.example", dwk="aauth-agent.json", kid='k"1\\'),
     ConfirmationJWT(jwt="eyJ.eyJ.sig"),
     DelegationJWT(jwt="eyJ.eyJ.sig"),
@@ -36,7 +44,9 @@ def test_a_scheme_reads_what_it_writes(scheme: Scheme) -> None:
 
 def test_schemes_are_written_as_the_draft_writes_them() -> None:
     jwk = ED.as_jwk(DRAFT_01)
-    assert str(HeaderWebKey(key=ED)) == f'hwk;kty="OKP";crv="Ed25519";x="{jwk["x"]}"'
+    written = f'hwk;kty="OKP";crv="Ed25519";x="{jwk["x"]}"'
+    assert str(HeaderWebKey(key=ED, draft=DRAFT_01)) == written
+    assert str(HeaderWebKey(key=ED, draft=DRAFT_11)) == f'{written};alg="Ed25519"'
     assert str(HeaderWebKey(key=EC)).startswith('hwk;kty="EC";crv="P-256";x="')
     assert str(ConfirmationJWT(jwt="a.b.c")) == 'jwt;jwt="a.b.c"'
     assert str(DelegationJWT(jwt="a.b.c")) == 'jkt-jwt;jwt="a.b.c"'
@@ -76,10 +86,41 @@ def test_a_token_scheme_needs_its_token_as_a_string(scheme: str, parameters: str
         parse_signature_key(f"sig={scheme}{parameters}", {"sig"})
 
 
-@pytest.mark.parametrize("parameters", [';alg="EdDSA"', ";alg", ';d="AAAA"', ";x=a", ';x="AAAA"', ';crv="X25519"'])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        ';crv="Ed25519";alg="EdDSA"',
+        ';crv="Ed25519";alg',
+        ';crv="Ed25519";alg=Ed25519',
+        ';crv="Ed25519";alg="ES256"',
+        ';crv="Ed25519";d="AAAA"',
+        ';crv="Ed25519";x=a',
+        ';crv="Ed25519";x="AAAA"',
+        ';crv="X25519"',
+        "",
+    ],
+)
 def test_a_key_in_the_header_has_its_members_and_no_others_that_matter(parameters: str) -> None:
     with pytest.raises(SignatureError):
         parse_signature_key(f"sig={HeaderWebKey(key=ED)}".replace(';crv="Ed25519"', "") + parameters, {"sig"})
+
+
+@pytest.mark.conformance("SK:§3.4-2")
+@pytest.mark.parametrize("draft", [DRAFT_01, DRAFT_11], ids=lambda draft: draft.name)
+def test_a_key_in_the_header_has_no_kid__sk_3_4(draft: Draft) -> None:
+    with pytest.raises(InvalidKey):
+        parse_signature_key(f'sig={HeaderWebKey(key=ED, draft=draft)};kid="k"', {"sig"})
+
+
+@pytest.mark.conformance("SK:§3.4-1")
+def test_a_key_in_the_header_names_its_algorithm_in_draft_11_and_never_in_01__sk_3_4() -> None:
+    native, older = HeaderWebKey(key=ED), HeaderWebKey(key=ED, draft=DRAFT_01)
+    native.check_draft((DRAFT_01, DRAFT_11))
+    older.check_draft((DRAFT_01, DRAFT_11))
+    with pytest.raises(UnsupportedAlgorithm):
+        older.check_draft((DRAFT_11,))
+    with pytest.raises(InvalidKey):
+        native.check_draft((DRAFT_01,))
 
 
 def test_tokens_stay_out_of_repr() -> None:
