@@ -8,8 +8,10 @@
        ├──► approved | denied              (decided without opening the page first)
        └──► expired ─────────────────────► delivered
 
-    waiting | interacting | approved ──► revoked ──► delivered    (a token it depends on was revoked, §11.9.4)
-    waiting | interacting | approved ──► withdrawn                (the agent took it back, §7.5.2.3: gone from then on)
+    interacting ◄──► clarifying ──► approved | denied | expired   (the agent is asked, §7.5; expired if it says nothing)
+    open ──► failed ──► delivered                                 (too many wrong codes, §11.6.3.1)
+    open | approved ──► revoked ──► delivered                     (a token it depends on was revoked, §11.9.4)
+    open | approved ──► withdrawn                                 (the agent took it back, §7.5.2.3: gone from then on)
 
 A move happens in SQL, `UPDATE … SET state = :to WHERE state IN (:from)`, so of two movers exactly one succeeds
 (DESIGN §6). "Delivered" means the agent has had its one final answer; after that the pending URL is gone
@@ -25,25 +27,31 @@ from types import MappingProxyType
 class State(StrEnum):
     WAITING = "waiting"
     INTERACTING = "interacting"
+    CLARIFYING = "clarifying"
     APPROVED = "approved"
     DENIED = "denied"
     EXPIRED = "expired"
     ABANDONED = "abandoned"
+    FAILED = "failed"
     REVOKED = "revoked"
     WITHDRAWN = "withdrawn"
     DELIVERED = "delivered"
 
 
 _TAKEN_BACK = frozenset({State.REVOKED, State.WITHDRAWN})
+_ENDED = _TAKEN_BACK | {State.FAILED}
+_SETTLED = frozenset({State.APPROVED, State.DENIED, State.EXPIRED})
 
 TRANSITIONS = MappingProxyType(
     {
-        State.WAITING: frozenset({State.INTERACTING, State.APPROVED, State.DENIED, State.EXPIRED}) | _TAKEN_BACK,
-        State.INTERACTING: frozenset({State.APPROVED, State.DENIED, State.EXPIRED, State.ABANDONED}) | _TAKEN_BACK,
+        State.WAITING: _SETTLED | _ENDED | {State.INTERACTING},
+        State.INTERACTING: _SETTLED | _ENDED | {State.ABANDONED, State.CLARIFYING},
+        State.CLARIFYING: _SETTLED | _ENDED | {State.INTERACTING},
         State.APPROVED: frozenset({State.DELIVERED}) | _TAKEN_BACK,
         State.DENIED: frozenset({State.DELIVERED}),
         State.EXPIRED: frozenset({State.DELIVERED}),
         State.ABANDONED: frozenset({State.DELIVERED}),
+        State.FAILED: frozenset({State.DELIVERED}),
         State.REVOKED: frozenset({State.DELIVERED}),
         State.WITHDRAWN: frozenset(),
         State.DELIVERED: frozenset(),
@@ -51,7 +59,7 @@ TRANSITIONS = MappingProxyType(
 )
 
 # A person may still decide.
-OPEN = frozenset({State.WAITING, State.INTERACTING})
+OPEN = frozenset({State.WAITING, State.INTERACTING, State.CLARIFYING})
 
 
 def sources_of(target: State) -> frozenset[State]:
@@ -60,5 +68,5 @@ def sources_of(target: State) -> frozenset[State]:
 
 
 def out_of_time(state: State) -> State:
-    """What an open request becomes when its ten minutes are over: did the person never come, or leave?"""
+    """What an open request becomes when its time is over: did the person never come, or leave, or the agent not answer?"""
     return State.ABANDONED if state is State.INTERACTING else State.EXPIRED
