@@ -22,6 +22,14 @@ from aauthkit.person_server.storage.records import (
     Subagent,
     Upstream,
 )
+from aauthkit.person_server.storage.revocations import (
+    Cascade,
+    Delivery,
+    Depends,
+    RecipientOutcome,
+    RevocationStore,
+    refuse_revoked,
+)
 from aauthkit.person_server.storage.rules import SERVER, RuleStore
 
 # What `database.migrate` needs to make or update these tables.
@@ -36,9 +44,12 @@ __all__ = [
     "AcceptedAgentToken",
     "AgentWords",
     "AmbiguousPerson",
+    "Cascade",
     "Consent",
     "ConsentRule",
     "DecisionStore",
+    "Delivery",
+    "Depends",
     "IssuedPersonToken",
     "IssuedToken",
     "NewRequest",
@@ -46,8 +57,11 @@ __all__ = [
     "Person",
     "PersonStore",
     "Presented",
+    "RecipientOutcome",
     "ResourceWords",
+    "RevocationStore",
     "RuleStore",
     "Subagent",
     "Upstream",
+    "refuse_revoked",
 ]
