@@ -10,7 +10,7 @@ import pytest
 
 from aauthkit.clock import FixedClock
 from aauthkit.discovery import CacheSettings, Discovery
-from aauthkit.drafts import DRAFT_01
+from aauthkit.drafts import DRAFT_11
 from aauthkit.errors import AAuthError, InvalidRequest, Unavailable, UnknownKey
 from aauthkit.flow import Fetch, Fetched, Flow, run
 from aauthkit.keys import PrivateKey, PublicKey, jwks
@@ -28,18 +28,19 @@ class Setup:
         self.discovery = Discovery(
             development=False, clock=self.clock, cache=CacheSettings(**cache), on_fetch=self.fetched.append
         )
-        self.documents = Documents(issuer_documents(PROVIDER, DWK, KEY))
+        self.documents = Documents(issuer_documents(PROVIDER, DWK, KEY, draft=DRAFT_11))
 
     def key(self, kid: str | None = "k-1") -> PublicKey:
         return run(self.flow(kid), self.documents)
 
     def flow(self, kid: str | None = "k-1") -> Flow[PublicKey]:
-        return self.discovery.key(PROVIDER, DWK, kid, DRAFT_01)
+        return self.discovery.key(PROVIDER, DWK, kid, DRAFT_11)
 
     def wait(self, **time: float) -> None:
         self.clock.advance(timedelta(**time))
 
 
+@pytest.mark.conformance("11:§11.4-4", "11:§11.5.2-2")
 def test_a_key_is_found_through_the_metadata_and_kept() -> None:
     setup = Setup()
     assert setup.key() == setup.key() == KEY.public
@@ -50,17 +51,19 @@ def test_a_key_is_found_through_the_metadata_and_kept() -> None:
 @pytest.mark.parametrize("dwk", ["aauth-agent.json", "aauth-resource.json", "aauth-person.json", "aauth-access.json"])
 def test_metadata_is_where_the_draft_says(dwk: str) -> None:
     setup = Setup()
-    setup.documents.at = issuer_documents(PROVIDER, dwk, KEY)
+    setup.documents.at = issuer_documents(PROVIDER, dwk, KEY, draft=DRAFT_11)
     document: Mapping[str, Any] = run(setup.discovery.metadata(PROVIDER, dwk), setup.documents)
     assert (document["issuer"], setup.documents.asked) == (PROVIDER, [f"{PROVIDER}/.well-known/{dwk}"])
 
 
 @pytest.mark.parametrize("issuer", ["http://provider.example", "https://provider.example/", "https://10.0.0.1:80", ""])
+@pytest.mark.conformance("11:§11.4-6")
 def test_an_issuer_that_is_no_identifier_is_never_fetched(issuer: str) -> None:
     with pytest.raises(InvalidRequest):
         run(Setup().discovery.metadata(issuer, DWK), NothingIsFetched())
 
 
+@pytest.mark.conformance("SK:§7.2-1")
 def test_a_document_is_fresh_until_its_time_and_then_fetched_anew() -> None:
     setup = Setup(success_ttl=timedelta(minutes=5))
     setup.key()
@@ -72,6 +75,7 @@ def test_a_document_is_fresh_until_its_time_and_then_fetched_anew() -> None:
     assert setup.documents.asked == [METADATA, JWKS, METADATA, JWKS]
 
 
+@pytest.mark.conformance("11:§11.4-5", "SK:§7.2-2")
 def test_the_floor_holds_also_when_documents_are_kept_for_less() -> None:
     setup = Setup(success_ttl=timedelta(seconds=1))
     setup.key()
@@ -97,6 +101,7 @@ def test_a_stale_copy_serves_while_fetching_fails_and_is_asked_for_once_a_minute
     assert len(setup.documents.asked) == 6
 
 
+@pytest.mark.conformance("SK:§7.2-1")
 def test_nothing_is_believed_after_a_day() -> None:
     setup = Setup(success_ttl=timedelta(days=7))
     setup.key()
@@ -124,13 +129,14 @@ def test_a_server_without_the_document_is_refused(status: int) -> None:
         setup.key()
 
 
+@pytest.mark.conformance("11:§11.4-5", "SK:§7.2-2")
 def test_an_unknown_key_is_looked_for_once_more_after_the_floor() -> None:
     setup = Setup()
     setup.key()
     with pytest.raises(UnknownKey):
         setup.key("k-2")
     assert len(setup.documents.asked) == 2
-    setup.documents.at[JWKS] = jwks([(PrivateKey.generate(kid="k-2"), DRAFT_01)])
+    setup.documents.at[JWKS] = jwks([(PrivateKey.generate(kid="k-2"), DRAFT_11)])
     setup.wait(seconds=60)
     assert setup.key("k-2").kid == "k-2"
     assert setup.documents.asked[2:] == [JWKS]
@@ -138,7 +144,7 @@ def test_an_unknown_key_is_looked_for_once_more_after_the_floor() -> None:
 
 def test_a_pinned_jwks_uri_needs_no_metadata() -> None:
     setup = Setup()
-    flow = setup.discovery.key(PROVIDER, "anything", "k-1", DRAFT_01, jwks_uri=JWKS)
+    flow = setup.discovery.key(PROVIDER, "anything", "k-1", DRAFT_11, jwks_uri=JWKS)
     assert run(flow, setup.documents) == KEY.public
     assert setup.documents.asked == [JWKS]
 
@@ -153,11 +159,12 @@ def test_operators_can_forget() -> None:
     setup.discovery.forget(METADATA)
     with pytest.raises(InvalidRequest):
         setup.key()
-    setup.documents.at = issuer_documents(PROVIDER, DWK, KEY)
+    setup.documents.at = issuer_documents(PROVIDER, DWK, KEY, draft=DRAFT_11)
     setup.discovery.forget_failures()
     assert setup.key() == KEY.public
 
 
+@pytest.mark.conformance("SK:§7.2-3")
 def test_the_least_recently_used_document_goes_first() -> None:
     setup = Setup(max_entries=3)
     for name in "abcd":
@@ -213,7 +220,7 @@ def test_when_the_fetch_they_share_fails_all_are_told() -> None:
 def test_who_needs_a_rotated_key_joins_the_refresh_that_is_under_way() -> None:
     setup = Setup()
     setup.key()
-    setup.documents.at[JWKS] = jwks([(PrivateKey.generate(kid="k-2"), DRAFT_01)])
+    setup.documents.at[JWKS] = jwks([(PrivateKey.generate(kid="k-2"), DRAFT_11)])
     setup.wait(seconds=60)
     one, two = setup.flow("k-2"), setup.flow("k-2")
     assert step(one) == step(two) == Fetch(JWKS)
@@ -234,6 +241,7 @@ def test_who_gives_up_on_a_cold_start_does_not_block_the_next() -> None:
     assert setup.key() == KEY.public
 
 
+@pytest.mark.conformance("11:§11.4-5")
 def test_giving_up_does_not_open_the_floor() -> None:
     """A caller that hangs up over and over causes no fetch a minute more."""
     setup = Setup()
