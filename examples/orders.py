@@ -22,7 +22,7 @@ async def orders(request: Request) -> JSONResponse:
 
 resource = Resource(
     issuer="http://127.0.0.1:8100",
-    client_name="Order book",
+    name="Order book",
     require=Require.AUTH_TOKEN,
     scope_descriptions={"orders:read": "Read your orders"},
     default_scopes=("orders:read",),

@@ -74,15 +74,17 @@ async def test_auth_token_is_allowed_with_claims_and_metadata(service: Authoriza
         "x-aauth-sub": "person-7",
         "x-aauth-jkt": agent.key.thumbprint,
     }
-    assert outcome.remove_headers == ("x-aauth-agent-server",)
+    assert outcome.remove_headers == ("x-aauth-agent-server", "x-aauth-ps", "x-aauth-account")
     assert dict(outcome.metadata) == {
         "level": "authorized",
         "scheme": "jwt",
         "token_type": "aa-auth+jwt",
+        "typ": "aa-auth+jwt",
         "issuer": PROVIDER,
         "key_id": "ap-1",
         "jkt": agent.key.thumbprint,
         "agent": agent.identifier,
+        "caller": agent.identifier,
         "aud": SCA,
         "scope": "supply-chain:check supply-chain:read",
         "scopes": ["supply-chain:check", "supply-chain:read"],

@@ -43,7 +43,7 @@ async def test_allowed_check_is_200_with_claims(client: httpx.AsyncClient, issue
 
     assert response.status_code == 200
     assert response.headers["x-aauth-agent"] == agent.identifier
-    assert response.headers["x-envoy-auth-headers-to-remove"] == "x-aauth-agent-server,x-aauth-sub"
+    assert response.headers["x-envoy-auth-headers-to-remove"] == "x-aauth-agent-server,x-aauth-sub,x-aauth-ps,x-aauth-account"
     assert response.content == b""
 
 
@@ -112,6 +112,7 @@ async def test_resource_metadata_is_chosen_by_host(client: httpx.AsyncClient) ->
         "authorization_endpoint": f"{SCA}/resource/token",
         "scope_descriptions": {"supply-chain:read": "Read the supply chain"},
         "scopes_supported": ["supply-chain:check", "supply-chain:read", "supply-chain:optimize"],
+        "revocation_endpoint": f"{SCA}/aauth/revocation",
     }
     other = await client.get("/.well-known/aauth-resource.json", headers={"host": MAA_HOST})
     assert other.json()["issuer"] == f"http://{MAA_HOST}"

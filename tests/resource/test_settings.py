@@ -57,10 +57,11 @@ def test_the_metadata_document_says_what_is_true_and_leaves_the_rest_out() -> No
         "issuer": ISSUER,
         "jwks_uri": f"{ISSUER}/.well-known/jwks.json",
         "authorization_endpoint": f"{ISSUER}/resource/token",
+        "revocation_endpoint": f"{ISSUER}/aauth/revocation",
         "scopes_supported": ["orders:read", "orders:write"],
     }
     described = resource(
-        client_name="Orders",
+        name="Orders",
         scope_descriptions={"orders:read": "See orders"},
         cover=("@query",),
         window=timedelta(seconds=30),
@@ -70,6 +71,7 @@ def test_the_metadata_document_says_what_is_true_and_leaves_the_rest_out() -> No
         "jwks_uri": f"{ISSUER}/.well-known/jwks.json",
         "client_name": "Orders",
         "authorization_endpoint": f"{ISSUER}/resource/token",
+        "revocation_endpoint": f"{ISSUER}/aauth/revocation",
         "scope_descriptions": {"orders:read": "See orders"},
         "scopes_supported": ["orders:read", "orders:write"],
         "additional_signature_components": ["@query"],

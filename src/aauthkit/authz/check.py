@@ -13,14 +13,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeGuard
 
-from aauthkit.authz.outcome import CLAIM_HEADERS, SIGNATURE_HEADERS, Call, Outcome, Result, refused
+from aauthkit.authz.outcome import CLAIM_HEADERS, SIGNATURE_HEADERS, Call, Outcome, Result, answered, refused
 from aauthkit.authz.resources import ProtectedResource, Resources
 from aauthkit.drafts import NATIVE
 from aauthkit.errors import AAuthError, DeniedError, InternalError, InvalidRequest, PolicyDenied
 from aauthkit.flow import Flow
 from aauthkit.httpsig.message import Message
 from aauthkit.resource.admission import Admission, Verification, admit
-from aauthkit.resource.challenge import issue_resource_token
+from aauthkit.resource.answers import answer_to
+from aauthkit.resource.challenge import issue_resource_token, step_up_challenge
+from aauthkit.resource.settings import Require
 from aauthkit.sigkey.jwks_uri import PublishedKey
 from aauthkit.verify import Level, VerifiedRequest
 
@@ -75,17 +77,36 @@ def _decide(call: Call, resource: ProtectedResource, verification: Verification)
         return _challenged(admission, resource)
     metadata = metadata_of(admission.verified)
     verdict = resource.policy.decide(metadata)
+    # A file without rules leaves the scopes to us.
+    if not (verdict.allowed and resource.policy.rules):
+        step_up = _step_up(admission.verified, resource, now=verification.clock.now())
+        if step_up is not None:
+            return _challenged(step_up, resource)
     facts = {**_facts(admission.verified), "rule": verdict.rule or None}
     if verdict.allowed:
         return _allowed(admission.verified, resource, metadata, facts)
-    denied = PolicyDenied("The request is verified, but the resource's policy does not allow it.")
-    return refused(
-        denied,
-        resource.settings.draft,
+    return _answered(
+        PolicyDenied("The request is verified, but the resource's policy does not allow it."),
+        resource,
         metadata={**metadata, "authorization_denied": True},
-        resource_id=resource.id,
         facts={**facts, "detail": verdict.reason[:_MAX_REASON]},
     )
+
+
+def _step_up(verified: VerifiedRequest, resource: ProtectedResource, *, now: float) -> Admission | None:
+    """AAuth-11 §6.5: who lacks what this resource asks for is asked for it; draft 01 has its rules say no."""
+    settings = resource.settings
+    if settings.require is not Require.AUTH_TOKEN or not settings.draft.person_tokens:
+        return None
+    challenge = step_up_challenge(verified, settings, settings.default_scopes, now=now)
+    if challenge is None:
+        return None
+    return Admission(verified=verified, challenge=challenge, resource_token_jti=challenge.issued.jti)
+
+
+def _answered(error: AAuthError, resource: ProtectedResource, **decision: Any) -> Outcome:
+    rendered = answer_to(error, resource.settings)
+    return answered(error, rendered, resource.settings.draft, resource_id=resource.id, **decision)
 
 
 def _as_signed(call: Call, resource: ProtectedResource) -> Message:
@@ -117,13 +138,12 @@ def _challenged(admission: Admission, resource: ProtectedResource) -> Outcome:
     challenge = admission.challenge
     assert challenge is not None  # noqa: S101 (the caller looked)
     facts = {**_facts(admission.verified), "resource_token_jti": admission.resource_token_jti}
-    metadata = metadata_of(admission.verified)
-    return refused(challenge, resource.settings.draft, metadata=metadata, resource_id=resource.id, facts=facts)
+    return _answered(challenge, resource, metadata=metadata_of(admission.verified), facts=facts)
 
 
 def _refused(error: AAuthError, resource: ProtectedResource) -> Outcome:
     detail = f"{error.detail} {error.debug}".strip()[:_MAX_REASON]
-    return refused(error, resource.settings.draft, resource_id=resource.id, facts={"detail": detail})
+    return _answered(error, resource, facts={"detail": detail})
 
 
 def _is_header_value(value: str | None) -> TypeGuard[str]:
@@ -132,7 +152,11 @@ def _is_header_value(value: str | None) -> TypeGuard[str]:
 
 
 def _claims(verified: VerifiedRequest) -> tuple[str | None, ...]:
-    """The values of ``CLAIM_HEADERS``, in their order. ``x-aauth-sub`` is a person, never an agent."""
+    """The values of ``CLAIM_HEADERS``, in their order.
+
+    ``x-aauth-sub`` is a person, never an agent, and means something only together with ``x-aauth-ps`` (AAuth-11
+    §7.1.4). With a person or auth token of draft 11 no agent identifier reaches a resource.
+    """
     return (
         verified.level.value,
         verified.scheme,
@@ -140,6 +164,8 @@ def _claims(verified: VerifiedRequest) -> tuple[str | None, ...]:
         _agent_server(verified),
         verified.scope,
         verified.sub,
+        verified.presented.ps if verified.presented else None,
+        verified.auth_token.account if verified.auth_token else None,
         verified.thumbprint,
     )
 
@@ -147,24 +173,32 @@ def _claims(verified: VerifiedRequest) -> tuple[str | None, ...]:
 def metadata_of(verified: VerifiedRequest) -> dict[str, Any]:
     """What rules and the gateway's log see (CONTRACT §7); absent values have no key.
 
-    ``sub`` is the person an auth token names; at level identified it is the agent itself, whom an identity rule is
-    about (CONTRACT §3).
+    ``sub`` is the person a person or auth token names, in the namespace of ``ps``; of a caller who only said which
+    agent it is, it is that agent, whom an identity rule is about (CONTRACT §3). ``caller`` is what limits count: the
+    agent, or the key that a person's token vouches for. A bare key has none: keys are free to make.
     """
-    identified = verified.level is Level.IDENTIFIED
+    about_the_agent = verified.level is Level.IDENTIFIED and verified.person_token is None
+    token = verified.auth_token or verified.person_token
     values = {
         "level": verified.level.value,
         "scheme": verified.scheme,
         "token_type": verified.token_type,
+        "typ": verified.token_type,
         "issuer": verified.issuer,
         "key_id": verified.kid,
         "jkt": verified.thumbprint,
         "agent_server": _agent_server(verified),
         "agent": verified.agent,
-        "aud": verified.auth_token.audience if verified.auth_token else None,
+        "caller": verified.agent or (verified.thumbprint if token else None),
+        "aud": token.audience if token else None,
         "scope": verified.scope,
         "scopes": list(verified.scopes) if verified.auth_token else None,
         "act": dict(verified.act) if verified.act else None,
-        "sub": verified.agent if identified else verified.sub,
+        "sub": verified.agent if about_the_agent else verified.sub,
+        "ps": verified.ps,
+        "account": verified.auth_token.account if verified.auth_token else None,
+        "tenant": token.tenant if token else None,
+        "mission_s256": token.mission_s256 if token else None,
     }
     return {name: value for name, value in values.items() if value is not None}
 
@@ -183,6 +217,7 @@ def _facts(verified: VerifiedRequest) -> dict[str, Any]:
         "agent_server": _agent_server(verified),
         "agent": verified.agent,
         "sub": verified.sub,
+        "ps": verified.ps,
         "scope": verified.scope,
         "jti": verified.jti,
     }

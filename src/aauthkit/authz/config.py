@@ -7,6 +7,7 @@ because a list was left empty: ``agent_servers`` is a list or the word ``any``.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,12 +22,16 @@ from aauthkit.authz.reading import Address, ConfigurationFaults, Section
 from aauthkit.drafts import Draft
 from aauthkit.errors import ConfigurationError, InvalidRequest
 from aauthkit.resource.policy import Policy
+from aauthkit.resource.settings import About
 from aauthkit.trust import TrustedIssuer
 
 T = TypeVar("T")
 
 SCHEMES = ("hwk", "jwks_uri", "jwt")
-AGENT_TOKEN, AUTH_TOKEN = "aa-agent+jwt", "aa-auth+jwt"
+AGENT_TOKEN, PERSON_TOKEN, AUTH_TOKEN = "aa-agent+jwt", "aa-person+jwt", "aa-auth+jwt"
+# A session is between a resource and its agents: what stands behind the proxy keeps it, not the proxy.
+Access = Literal["identity", "person-token", "auth-token"]
+_ACCESS: tuple[Access, ...] = ("identity", "person-token", "auth-token")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +71,8 @@ class ResourceConfig:
     issuer: str
     hosts: tuple[str, ...]
     draft: Draft
-    client_name: str | None
+    name: str | None
+    about: About
     supported_scopes: tuple[str, ...]
     scope_descriptions: dict[str, str]
     default_resource_token_scopes: tuple[str, ...]
@@ -76,12 +82,13 @@ class ResourceConfig:
     allow_pseudonymous: bool
     strip_signature_headers: bool
     authority_override: str | None
-    require: Literal["identity", "auth-token"]
+    require: Access
     person_server: TrustedIssuer | None
     auth_servers: tuple[TrustedIssuer, ...]
     agent_servers: tuple[TrustedIssuer, ...] | Literal["any"]
     allowed_signature_key_schemes: tuple[str, ...]
     allowed_jwt_types: tuple[str, ...]
+    accept_signature_algs: tuple[str, ...] | None
     policy: Policy
 
 
@@ -198,14 +205,18 @@ def _jwks_cache(section: Section) -> JWKSCache:
 def _resource(section: Section, base: Path, development: bool) -> ResourceConfig:
     identifier = _identifier(development)
     issuer = section.require("issuer", identifier, "https://resource.invalid")
+    draft = section.take("draft", _draft, drafts.NATIVE)
+    token_types = (AGENT_TOKEN, PERSON_TOKEN, AUTH_TOKEN) if draft.person_tokens else (AGENT_TOKEN, AUTH_TOKEN)
+    algorithms = tuple(draft.jose_algorithms.values())
     allow_pseudonymous = section.take("allow_pseudonymous", reading.boolean, False)
     signed_schemes = tuple(name for name in SCHEMES if name != "hwk" or allow_pseudonymous)
     resource = ResourceConfig(
         id=section.require("id", reading.text, "?"),
         issuer=issuer,
         hosts=section.take("hosts", _hosts, _hosts_of(issuer)),
-        draft=section.take("draft", _draft, drafts.DRAFT_11),
-        client_name=section.take("client_name", reading.text, None),
+        draft=draft,
+        name=_name(section),
+        about=_about(section),
         supported_scopes=section.take("supported_scopes", _scopes, ()),
         scope_descriptions=section.take("scope_descriptions", _descriptions, {}),
         default_resource_token_scopes=section.take("default_resource_token_scopes", _scopes, ()),
@@ -223,9 +234,8 @@ def _resource(section: Section, base: Path, development: bool) -> ResourceConfig
         allowed_signature_key_schemes=section.take(
             "allowed_signature_key_schemes", reading.some_of(*SCHEMES), signed_schemes
         ),
-        allowed_jwt_types=section.take(
-            "allowed_jwt_types", reading.some_of(AGENT_TOKEN, AUTH_TOKEN), (AGENT_TOKEN, AUTH_TOKEN)
-        ),
+        allowed_jwt_types=section.take("allowed_jwt_types", reading.some_of(*token_types), token_types),
+        accept_signature_algs=section.take("accept_signature_algs", reading.some_of(*algorithms), None),
         policy=_policy(section.section("policy")),
     )
     _check_resource(section, resource)
@@ -233,10 +243,23 @@ def _resource(section: Section, base: Path, development: bool) -> ResourceConfig
     return resource
 
 
-def _access(section: Section) -> Literal["identity", "auth-token"]:
-    require = section.take("require", reading.one_of("identity", "auth-token"), "identity")
+def _name(section: Section) -> str | None:
+    """The display name, under the name either draft gives it."""
+    old, new = section.take("client_name", reading.text, None), section.take("name", reading.text, None)
+    if old is not None and new is not None:
+        section.fault("client_name", "is the older word for name; write one of them.")
+    return new or old
+
+
+def _about(section: Section) -> About:
+    texts = {member.name: section.take(member.name, reading.text, None) for member in dataclasses.fields(About)}
+    return About(**texts)
+
+
+def _access(section: Section) -> Access:
+    require = section.take("require", reading.one_of(*_ACCESS), "identity")
     section.close()
-    return "auth-token" if require == "auth-token" else "identity"
+    return next(known for known in _ACCESS if known == require)
 
 
 def _signing_key(section: Section, base: Path) -> SigningKey:
@@ -287,20 +310,34 @@ def _check_resource(section: Section, resource: ResourceConfig) -> None:
         unknown = sorted(set(getattr(resource, name)) - set(resource.supported_scopes))
         if unknown:
             section.fault(name, f"names {', '.join(unknown)}, which supported_scopes does not list.")
+    if resource.require == "person-token" and not resource.draft.person_tokens:
+        section.fault("access.require", f"cannot be person-token in draft {resource.draft.name}, which has none.")
+    if resource.require != "identity":
+        _check_token_resource(section, resource)
     if resource.require == "auth-token":
         _check_auth_token_resource(section, resource)
 
 
+def _check_token_resource(section: Section, resource: ResourceConfig) -> None:
+    """What both a required person token and a required auth token need."""
+    because = f"`access.require: {resource.require}`"
+    # Draft 01 needs the one server that tokens are asked of; draft 11 learns it from the person token.
+    listed = resource.draft.person_tokens and resource.auth_servers
+    if resource.person_server is None and not listed:
+        section.fault("person_server", f"is required by {because}.")
+    first = PERSON_TOKEN if resource.draft.person_tokens else AUTH_TOKEN
+    needed = {first, AUTH_TOKEN} if resource.require == "auth-token" else {first}
+    for name in sorted(needed - set(resource.allowed_jwt_types)):
+        section.fault("allowed_jwt_types", f"must list {name} for {because}.")
+    if "jwt" not in resource.allowed_signature_key_schemes:
+        section.fault("allowed_signature_key_schemes", f"must list jwt for {because}.")
+
+
 def _check_auth_token_resource(section: Section, resource: ResourceConfig) -> None:
-    for name in ("person_server", "signing_key"):
-        if getattr(resource, name) is None:
-            section.fault(name, "is required by `access.require: auth-token`.")
+    if resource.signing_key is None:
+        section.fault("signing_key", "is required by `access.require: auth-token`.")
     if not resource.default_resource_token_scopes:
         section.fault("default_resource_token_scopes", "is required by `access.require: auth-token`.")
-    if AUTH_TOKEN not in resource.allowed_jwt_types:
-        section.fault("allowed_jwt_types", f"must list {AUTH_TOKEN} for `access.require: auth-token`.")
-    if "jwt" not in resource.allowed_signature_key_schemes:
-        section.fault("allowed_signature_key_schemes", "must list jwt for `access.require: auth-token`.")
 
 
 def _check_unique(top: Section, resources: tuple[ResourceConfig, ...]) -> None:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from aauthkit.drafts import NATIVE, Draft
-from aauthkit.errors import AAuthError, Challenge, InvalidRequest, SignatureError, Unavailable, render
+from aauthkit.errors import AAuthError, Challenge, InvalidRequest, Rendered, SignatureError, Unavailable, render
 from aauthkit.httpsig.message import Message
 
 CLAIM_HEADERS = (
@@ -19,6 +19,8 @@ CLAIM_HEADERS = (
     "x-aauth-agent-server",
     "x-aauth-scope",
     "x-aauth-sub",
+    "x-aauth-ps",
+    "x-aauth-account",
     "x-aauth-jkt",
 )
 """Every header the gateway adds for the upstream; one that is not set is removed (DESIGN §4 rule 8)."""
@@ -82,9 +84,20 @@ class Outcome:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def refused(error: AAuthError, draft: Draft, *, metadata: Mapping[str, Any] | None = None, **decision: Any) -> Outcome:
-    """The outcome of an error: what the client sees is ``render``'s, what the log sees is the code."""
-    rendered = render(error, draft)
+def refused(error: AAuthError, draft: Draft, **decision: Any) -> Outcome:
+    """The outcome of an error before a resource was found: what the client sees is ``render``'s."""
+    return answered(error, render(error, draft), draft, **decision)
+
+
+def answered(
+    error: AAuthError,
+    rendered: Rendered,
+    draft: Draft,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    **decision: Any,
+) -> Outcome:
+    """The outcome of an error: the client sees ``rendered``, the log sees the code."""
     code = error.code_in(draft)
     return Outcome(
         result=_result(error),

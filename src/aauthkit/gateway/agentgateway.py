@@ -21,6 +21,8 @@ _FIELDS = {
     "aauth.agent": "extauthz.agent",
     "aauth.level": "extauthz.level",
     "aauth.scope": "extauthz.scope",
+    "aauth.sub": "extauthz.sub",
+    "aauth.ps": "extauthz.ps",
     "token_issuer": "extauthz.issuer",
     "token_audience": "extauthz.aud",
     "authorization_denied": "response.code == 403",

@@ -126,7 +126,7 @@ def _connection_manager(config: Config, gateway: GatewayConfig) -> Document:
         },
         early_header_mutation_extensions=[_drop_claims_of_the_client()],
         access_log=[_access_log()],
-        local_reply_config=_local_replies(),
+        local_reply_config=_local_replies(config),
         route_config=_routes(config, gateway),
         http_filters=_filters(gateway),
     )
@@ -181,19 +181,20 @@ def _body(limit: int) -> Document:
 
 
 def _rate_limit(limit: RateLimit) -> Document:
-    agent = {"key": NAMESPACE, "path": [{"key": "agent"}]}
+    # Verified, and there in both drafts: the agent, or the key a person's token vouches for (`metadata_of`).
+    caller = {"key": NAMESPACE, "path": [{"key": "caller"}]}
     bucket = {"max_tokens": limit.burst, "tokens_per_fill": limit.requests, "fill_interval": _seconds(limit)}
     return _typed(
         "extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
         stat_prefix="agents",
-        # For requests without a verified agent (bare keys): a key is free to make, so they share one bucket.
+        # For requests without a verified caller (bare keys): a key is free to make, so they share one bucket.
         token_bucket=bucket,
         always_consume_default_token_bucket=False,
         filter_enabled={"default_value": {"numerator": 100}},
         filter_enforced={"default_value": {"numerator": 100}},
         # An entry without a value stands for every value, each with a bucket of its own.
-        descriptors=[{"entries": [{"key": "agent"}], "token_bucket": bucket}],
-        rate_limits=[{"actions": [{"metadata": {"descriptor_key": "agent", "metadata_key": agent}}]}],
+        descriptors=[{"entries": [{"key": "caller"}], "token_bucket": bucket}],
+        rate_limits=[{"actions": [{"metadata": {"descriptor_key": "caller", "metadata_key": caller}}]}],
         max_dynamic_descriptors=_MAX_AGENTS,
         response_headers_to_add=[_header("retry-after", str(math.ceil(limit.per.total_seconds())))],
     )
@@ -418,14 +419,22 @@ _REPLIES: tuple[_Reply, ...] = (
 )
 
 
-def _local_replies() -> Document:
-    return {"mappers": [_local_reply(reply) for reply in _REPLIES]}
+def _local_replies(config: Config) -> Document:
+    """In the form of the draft that every resource speaks; where they differ, in the one all clients know."""
+    problem = all(resource.draft.problem_details for resource in config.resources)
+    return {"mappers": [_local_reply(reply, problem=problem) for reply in _REPLIES]}
 
 
-def _local_reply(reply: _Reply) -> Document:
+def _local_reply(reply: _Reply, *, problem: bool) -> Document:
+    body: Document = {"json_format": {"error": reply.error, "error_description": reply.description}}
+    if problem:
+        body = {
+            "json_format": {"error": reply.error, "detail": reply.description},
+            "content_type": "application/problem+json",
+        }
     mapper: Document = {
         "filter": _when(reply.when),
-        "body_format_override": {"json_format": {"error": reply.error, "error_description": reply.description}},
+        "body_format_override": body,
         "headers_to_add": [_header(name, value) for name, value in reply.headers.items()],
     }
     return mapper if reply.status is None else {**mapper, "status_code": reply.status}
@@ -446,7 +455,8 @@ def _when(condition: str) -> Document:
 def _access_log() -> Document:
     scheme, token = f"{_RETURNED}.scheme", f"{_RETURNED}.token_type"
     names = (
-        f"{scheme} == 'jwt' ? ({token} == 'aa-auth+jwt' ? 'JwtAuth' : 'Jwt') : "
+        f"{scheme} == 'jwt' ? ({token} == 'aa-auth+jwt' ? 'JwtAuth' : "
+        f"({token} == 'aa-person+jwt' ? 'JwtPerson' : 'Jwt')) : "
         f"({scheme} == 'jwks_uri' ? 'JwksUri' : ({scheme} == 'hwk' ? 'Hwk' : {scheme}))"
     )
     fields = {
@@ -457,6 +467,8 @@ def _access_log() -> Document:
         "aauth.agent": _metadata("agent"),
         "aauth.level": _metadata("level"),
         "aauth.sub": _metadata("sub"),
+        "aauth.ps": _metadata("ps"),
+        "aauth.jkt": _metadata("jkt"),
         "aauth.scope": _metadata("scope"),
         "token_audience": _metadata("aud"),
         "http.method": "%REQ(:METHOD)%",
@@ -490,7 +502,7 @@ def _tracing(otlp: str) -> Document:
     else:
         uri = {"uri": f"{otlp}/v1/traces", "cluster": "otlp", "timeout": "2s"}
         exporter = {"http_service": {"http_uri": uri}}
-    tags = ("level", "scheme", "token_type", "agent", "agent_server", "scope", "sub")
+    tags = ("level", "scheme", "token_type", "agent", "agent_server", "scope", "sub", "ps")
     return {
         "provider": {
             "name": "envoy.tracers.opentelemetry",

@@ -13,25 +13,28 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aauthkit.errors import AAuthError, InternalError, PayloadTooLarge, Rendered, render
+from aauthkit.errors import AAuthError, InternalError, PayloadTooLarge, Rendered
 from aauthkit.flow import AsyncFetcher, arun
 from aauthkit.httpsig.message import Message as SignedMessage
 from aauthkit.resource.admission import Verification, admit, require_signature
-from aauthkit.resource.settings import Resource
+from aauthkit.resource.answers import answer_to
+from aauthkit.resource.settings import Require, Resource
 from aauthkit.serving import message_from_scope
 from aauthkit.verify import VerifiedRequest
 
 # Enough for any message between agents; a resource that takes uploads names its own limit.
 DEFAULT_BODY_LIMIT = 1_048_576
 Authorize = Callable[[VerifiedRequest], Awaitable[None]]
+RequireFor = Callable[[Scope], Require]
 
 
 class AAuthMiddleware:
     """Protects ``app`` as ``resource``.
 
     ``open_paths`` are exact paths, or prefixes when they end in ``/`` (``/`` itself is exact), that are for everybody;
-    they are compared with the decoded path, and one with dot segments matches no prefix. ``authorize`` is called with
-    each admitted request and raises ``PolicyDenied`` to refuse it, or a ``Challenge`` to ask for more.
+    they are compared with the decoded path, and one with dot segments matches no prefix. ``require_for`` gives single
+    endpoints a requirement of their own (AAuth-11 §6). ``authorize`` is called with each admitted request and raises
+    ``PolicyDenied`` to refuse it, or a ``Challenge`` to ask for more.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class AAuthMiddleware:
         fetcher: AsyncFetcher,
         open_paths: Iterable[str] = (),
         authorize: Authorize | None = None,
+        require_for: RequireFor | None = None,
         body_limit: int = DEFAULT_BODY_LIMIT,
     ) -> None:
         self._app = app
@@ -52,6 +56,7 @@ class AAuthMiddleware:
         self._exact = frozenset(open_paths)
         self._prefixes = tuple(path for path in self._exact if path.endswith("/") and path != "/")
         self._authorize = authorize
+        self._require_for = require_for or (lambda scope: resource.require)
         self._body_limit = body_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,21 +71,22 @@ class AAuthMiddleware:
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             message = message_from_scope(scope, b"", issuer=self._resource.issuer)
-            require_signature(message, self._resource)
+            require = self._require_for(scope)
+            require_signature(message, self._resource, require)
             body = await _read_body(scope, receive, self._body_limit)
             if body is None:
                 return
-            verified = await self._admit(replace(message, body=body))
+            verified = await self._admit(replace(message, body=body), require)
         except AAuthError as error:
-            await _respond(send, render(error, self._resource.draft))
+            await _respond(send, answer_to(error, self._resource))
             return
         except Exception as error:
-            await _respond(send, render(InternalError("verification failed", debug=repr(error)), self._resource.draft))
+            await _respond(send, answer_to(InternalError("verification failed", debug=repr(error)), self._resource))
             raise
         await self._app({**scope, "aauth": verified}, _replaying(body, receive), send)
 
-    async def _admit(self, message: SignedMessage) -> VerifiedRequest:
-        admission = await arun(admit(message, self._resource, self._verification), self._fetcher)
+    async def _admit(self, message: SignedMessage, require: Require) -> VerifiedRequest:
+        admission = await arun(admit(message, self._resource, self._verification, require), self._fetcher)
         if admission.challenge is not None:
             raise admission.challenge
         if self._authorize is not None:

@@ -21,7 +21,7 @@ from aauthkit.flow import AsyncFetcher
 from aauthkit.httpsig.replay import ReplayCache, Replays
 from aauthkit.resource.admission import Verification
 from aauthkit.resource.asgi import DEFAULT_BODY_LIMIT, AAuthMiddleware, Authorize, verified_of
-from aauthkit.resource.challenge import auth_token_challenge, issue_resource_token
+from aauthkit.resource.challenge import issue_resource_token, step_up_challenge
 from aauthkit.resource.deferred import INTERACTION_PATH, DeferredResponses
 from aauthkit.resource.metadata import JWKS_PATH, METADATA_PATH, resource_jwks, resource_metadata
 from aauthkit.resource.revocation import RevocationEndpoint, receiver_of
@@ -83,11 +83,9 @@ def require_scopes(resource: Resource, scopes: Iterable[str], *, clock: Clock | 
     wanted, now = tuple(scopes), (clock or SystemClock()).now
 
     async def authorize(verified: VerifiedRequest) -> None:
-        if not set(wanted).issubset(verified.scopes):
-            # What the agent has is asked for again, so that one token holds both.
-            kept = [scope for scope in verified.scopes if scope in resource.known_scopes]
-            issued = issue_resource_token(verified, resource, [*kept, *wanted], now=now())
-            raise auth_token_challenge(issued)
+        challenge = step_up_challenge(verified, resource, wanted, now=now())
+        if challenge is not None:
+            raise challenge
 
     return authorize
 

@@ -81,8 +81,8 @@ class Resource:
     """Further authorities it answers to, besides that of ``issuer``."""
     signing_key: PrivateKey | None = None
     person_server: str | None = None
-    client_name: str | None = None
-    """The display name; the draft says what it is called in the metadata."""
+    name: str | None = None
+    """For people; the draft says what it is called in the metadata."""
     about: About = field(default_factory=About)
     scopes: tuple[str, ...] = ()
     scope_descriptions: Mapping[str, str] = field(default_factory=lambda: _NO_DESCRIPTIONS)
@@ -97,7 +97,7 @@ class Resource:
     window: timedelta = DEFAULT_WINDOW
     authority_override: str | None = None
     authorization_path: str = "/resource/token"
-    revocation_path: str | None = None
+    revocation_path: str | None = "/aauth/revocation"
     """Where issuers revoke tokens for this resource; ``None`` where nobody can (§11.12)."""
 
     def __post_init__(self) -> None:
@@ -120,7 +120,7 @@ class Resource:
     def _check_algorithms(self) -> None:
         spoken = set(self.draft.jose_algorithms.values())
         if self.algorithms is not None and not (self.algorithms and spoken.issuperset(self.algorithms)):
-            raise ConfigurationError(f"{self.issuer} can accept of algorithms only some of {', '.join(sorted(spoken))}.")
+            raise ConfigurationError(f"{self.issuer} can accept these algorithms: {', '.join(sorted(spoken))}.")
 
     def _check_about(self) -> None:
         for name, value in self.about.members.items():
@@ -175,6 +175,11 @@ class Resource:
     def known_scopes(self) -> frozenset[str]:
         """Every scope this resource may put in a resource token."""
         return frozenset(self.scopes) | frozenset(self.scope_descriptions)
+
+    @cached_property
+    def is_revocable(self) -> bool:
+        """Whether tokens are taken here that an issuer may revoke here: not agent tokens (§11.12.2)."""
+        return self.auth_issuers != Trust.nobody() and bool({person_tokens.TYP, auth_tokens.TYP} & self.token_types)
 
     @cached_property
     def accepted_algorithms(self) -> tuple[str, ...]:
