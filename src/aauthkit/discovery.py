@@ -102,6 +102,7 @@ class Discovery:
         self.development = development
         self._clock = clock or SystemClock()
         self._cache = cache or CacheSettings()
+        self._fresh_for = min(self._cache.success_ttl, self._cache.longest).total_seconds()
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._on_fetch = on_fetch or (lambda ok: None)
 
@@ -110,7 +111,8 @@ class Discovery:
         if dwk not in WELL_KNOWN_NAMES:
             raise InvalidRequest(f"There is no AAuth metadata document named {dwk[:64]!r}.")
         issuer = server_identifier(issuer, development=self.development)
-        document = yield from self._document(f"{issuer}/.well-known/{dwk}", refresh=False)
+        url = f"{issuer}/.well-known/{dwk}"
+        document = self._fresh(url) or (yield from self._document(url, refresh=False))
         if "issuer" not in document:
             raise IssuerMissing(f"The metadata of {issuer} names no issuer.")
         if document["issuer"] != issuer:
@@ -128,7 +130,7 @@ class Discovery:
         if kid is None:
             raise UnknownKey("The token names no key; put the kid of the issuer's key in its header.")
         uri = jwks_uri or (yield from self._jwks_uri(issuer, dwk))
-        document = yield from self._document(uri, refresh=False)
+        document = self._fresh(uri) or (yield from self._document(uri, refresh=False))
         key = self._selected(uri, document, kid, draft)
         if key is None:
             document = yield from self._document(uri, refresh=True)
@@ -168,6 +170,14 @@ class Discovery:
         entry = self._entries.get(url)
         if entry is not None and entry.failure is not None:
             raise entry.failure.error()
+
+    def _fresh(self, url: str) -> Mapping[str, Any] | None:
+        """What ``_document`` would return at once, without a flow: every request asks for two documents."""
+        entry = self._entries.get(url)
+        if entry is None or entry.document is None or self._clock.now() - entry.good_at >= self._fresh_for:
+            return None
+        self._entries.move_to_end(url)
+        return entry.document
 
     def _document(self, url: str, *, refresh: bool) -> Flow[Mapping[str, Any]]:
         entry = self._entry(url)

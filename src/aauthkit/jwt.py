@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from aauthkit.drafts import Draft
@@ -17,6 +19,8 @@ from aauthkit.keys import PrivateKey, PublicKey, b64url_decode, b64url_encode
 
 # Larger than any token of ours with a long delegation chain, small enough that hostile ones cost nothing.
 MAX_TOKEN_CHARACTERS = 16_384
+# `alg`, `typ` and `kid`; a header with a key in it is hardly ever seen twice.
+_SHORT_HEADER = 160
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +69,7 @@ def parse(token: object) -> JWT:
     segments = token.split(".")
     if len(segments) != 3 or not all(segments):
         raise InvalidJWT("The token is not a signed compact JWT of three parts.")
-    header, claims = _json_object(segments[0]), _json_object(segments[1])
+    header, claims = _header(segments[0]), _json_object(segments[1])
     if "crit" in header:
         raise InvalidJWT("The token has critical headers; none are understood here.")
     alg = header.get("alg")
@@ -84,6 +88,16 @@ def _encode(key: PrivateKey, header: Mapping[str, object], claims: Mapping[str, 
         b64url_encode(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims)
     )
     return f"{signing_input}.{b64url_encode(key.sign(signing_input.encode()))}"
+
+
+def _header(segment: str) -> Mapping[str, Any]:
+    return _short_header(segment) if len(segment) <= _SHORT_HEADER else _json_object(segment)
+
+
+# All tokens an issuer signs with one key have the same header.
+@lru_cache(maxsize=1024)
+def _short_header(segment: str) -> Mapping[str, Any]:
+    return MappingProxyType(_json_object(segment))
 
 
 def _json_object(segment: str) -> dict[str, Any]:

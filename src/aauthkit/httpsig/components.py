@@ -7,7 +7,7 @@ Supported: the derived components of requests, header fields, and the parameters
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote
@@ -71,7 +71,12 @@ def plain_value(message: Message, name: str) -> str:
 
 def signature_base(message: Message, components: Sequence[Component], signature_params: str) -> bytes:
     """RFC 9421 §2.5: what is signed; ``signature_params`` is the serialised inner list with its parameters."""
-    return base_of([f"{component}: {_value(message, component)}\n" for component in components], signature_params)
+    return base_of(component_lines(message, components), signature_params)
+
+
+def component_lines(message: Message, components: Iterable[Component]) -> list[str]:
+    """The lines of the signature base that the components make, each with its end; raises ``MissingComponent``."""
+    return [f"{component}: {component_value(message, component)}\n" for component in components]
 
 
 def base_of(lines: Sequence[str], signature_params: str) -> bytes:

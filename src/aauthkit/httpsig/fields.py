@@ -29,8 +29,11 @@ _INTEGER = r"0|-?[1-9][0-9]{0,14}+"
 _ONE_MEMBER = re.compile(
     rf"({_KEY})="
     rf"(?::([A-Za-z0-9+/]*+={{0,2}}):|\(((?:{_STRING}(?: {_STRING})*+)?+)\)|({_TOKEN}))"
+    rf"(?:;({_KEY})=(?:({_STRING})|({_INTEGER})))?+"
     rf"((?:;{_KEY}=(?:{_STRING}|{_INTEGER}))*+)"
 )
+_PLAIN_KEY = re.compile(_KEY)
+_LARGEST_INTEGER = 999_999_999_999_999
 _PARAMETER = re.compile(rf';({_KEY})=(?:"([^"]*+)"|({_INTEGER}))')
 
 
@@ -54,9 +57,9 @@ def parse_plain_dictionary(value: str) -> dict[str, Member] | None:
     match = _ONE_MEMBER.fullmatch(value)
     if match is None:
         return None
-    key, octets, items, token, written = match.groups()
-    parameters: dict[str, Any] = {}
-    for name, text, digits in _PARAMETER.findall(written):
+    key, octets, items, token, first, text, digits, others = match.groups()
+    parameters: dict[str, Any] = {} if first is None else {first: int(digits) if digits else text[1:-1]}
+    for name, text, digits in _PARAMETER.findall(others) if others else ():
         if name in parameters:
             return None
         parameters[name] = int(digits) if digits else text
@@ -84,7 +87,17 @@ def serialise(value: Any) -> str:
 
 def serialise_parameters(parameters: Mapping[str, Any]) -> str:
     """Canonical form of the parameters of an item or inner list (RFC 9651 §4.1.1.2)."""
-    return ser_params(dict(parameters))
+    return "".join([_parameter(name, value) for name, value in parameters.items()])
+
+
+def _parameter(name: str, value: Any) -> str:
+    # The plain ones, which are nearly all; http_sf checks the others.
+    if _PLAIN_KEY.fullmatch(name):
+        if type(value) is int and 0 <= value <= _LARGEST_INTEGER:
+            return f";{name}={value}"
+        if type(value) is str:
+            return f";{name}={quoted(value)}"
+    return ser_params({name: value})
 
 
 def quoted(text: str) -> str:

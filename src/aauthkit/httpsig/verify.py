@@ -7,14 +7,14 @@ are separate functions, in the profile's order, so that ``aauthkit.verify`` read
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
 from aauthkit.errors import ClockSkew, InvalidInput, InvalidSignature, InvalidSignatureRequest, UnsupportedAlgorithm
-from aauthkit.httpsig.components import Component, MissingComponent, component_value, signature_base
+from aauthkit.httpsig.components import Component, MissingComponent, base_of, component_lines
 from aauthkit.httpsig.digest import digest_matches
 from aauthkit.httpsig.fields import MalformedField, parse_dictionary, serialise, serialise_parameters
 from aauthkit.httpsig.message import Message
@@ -74,18 +74,19 @@ def read_signature(label: str, inputs: Mapping[str, Any], signatures: Mapping[st
     )
 
 
-def check_coverage(message: Message, signature: Signature, required: Iterable[str]) -> None:
-    """Step 2: every required component is covered whole, and every covered one exists; ``invalid_input`` otherwise."""
-    required = tuple(required)
+def check_coverage(message: Message, signature: Signature, required: tuple[str, ...]) -> list[str]:
+    """Step 2: every required component is covered whole, and every covered one exists; ``invalid_input`` otherwise.
+
+    Returned are the lines the components make in the signature base, for step 7.
+    """
     covered = {component.name for component in signature.components if not component.parameters}
     if not covered.issuperset(required):
         missing = " ".join(name for name in required if name not in covered)
         raise InvalidInput(f"The signature must also cover: {missing}.", required_input=required)
-    for component in signature.components:
-        try:
-            component_value(message, component)
-        except MissingComponent as error:
-            raise InvalidInput(f"The signature cannot be checked: {error}.", required_input=required) from error
+    try:
+        return component_lines(message, signature.components)
+    except MissingComponent as error:
+        raise InvalidInput(f"The signature cannot be checked: {error}.", required_input=required) from error
 
 
 def check_times(signature: Signature, *, now: float, window: timedelta) -> None:
@@ -117,10 +118,14 @@ def check_parameters(signature: Signature, key: PublicKey, *, ignore_alg: bool) 
         raise InvalidSignatureRequest("Signature-Input has parameters that RFC 9421 does not define.")
 
 
-def check_signature(message: Message, signature: Signature, key: PublicKey) -> None:
-    """Step 7: the signature itself."""
+def check_signature(
+    message: Message, signature: Signature, key: PublicKey, *, lines: Sequence[str] | None = None
+) -> None:
+    """Step 7: the signature itself; ``lines`` are what step 2 returned for the same message and signature."""
     try:
-        base = signature_base(message, signature.components, signature.signature_params)
+        if lines is None:
+            lines = component_lines(message, signature.components)
+        base = base_of(lines, signature.signature_params)
     except MissingComponent as error:
         raise InvalidSignature("The signature cannot be checked against this request.") from error
     if not key.verify(base, signature.value):

@@ -44,14 +44,13 @@ def select_member(value: str | None, labels: set[str]) -> SignatureKey:
         members = parse_dictionary(value)
     except MalformedField as error:
         raise InvalidSignatureRequest("Signature-Key must be a structured dictionary without duplicates.") from error
-    shared = labels & members.keys()
+    shared = [label for label in members if label in labels]
     if len(shared) != 1:
         raise InvalidSignatureRequest(
             "Exactly one label must be in all of Signature, Signature-Input and Signature-Key."
         )
-    label = shared.pop()
-    scheme, parameters = members[label]
-    return SignatureKey(label=label, scheme=scheme, parameters=parameters)
+    scheme, parameters = members[shared[0]]
+    return SignatureKey(label=shared[0], scheme=scheme, parameters=parameters)
 
 
 def read_scheme(member: SignatureKey, accepted: Container[str] = SCHEMES) -> Scheme:
@@ -59,12 +58,13 @@ def read_scheme(member: SignatureKey, accepted: Container[str] = SCHEMES) -> Sch
 
     Raises ``UnsupportedScheme`` before anything of another scheme is read, and ``InvalidKey`` for a malformed member.
     """
+    name = str(member.scheme) if isinstance(member.scheme, Token) else ""
+    if name in SCHEMES and name in accepted:
+        return SCHEMES[name].from_parameters(member.parameters)
     supported = tuple(name for name in SCHEMES if name in accepted)
-    if not isinstance(member.scheme, Token) or str(member.scheme) not in supported:
-        raise UnsupportedScheme(
-            f"The Signature-Key scheme here must be one of: {', '.join(supported)}.", supported=supported
-        )
-    return SCHEMES[str(member.scheme)].from_parameters(member.parameters)
+    raise UnsupportedScheme(
+        f"The Signature-Key scheme here must be one of: {', '.join(supported)}.", supported=supported
+    )
 
 
 def parse_signature_key(value: str | None, labels: set[str]) -> tuple[str, Scheme]:

@@ -7,10 +7,10 @@ The same token can arrive in Signature-Key (a failure is 401 ``invalid_jwt``) or
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from types import TracebackType
 from typing import Any
 
 from aauthkit import jwt as jws
@@ -50,16 +50,29 @@ class TokenErrors:
     skewed: type[AAuthError] = TokenClockSkew
     """Issued in our future (AAuth-11 §11.5.2); draft 01 has no word of its own for it in a body."""
 
-    @contextmanager
-    def translated(self, *, keep: tuple[type[AAuthError], ...] = ()) -> Iterator[None]:
+    def translated(self, *, keep: tuple[type[AAuthError], ...] = ()) -> _Translation:
         """Turn what parsing, keys and identifiers raise into this place's errors; ``keep`` are told as they are."""
-        try:
-            yield
-        except keep:
-            raise
-        except (SignatureError, InvalidRequest) as error:
-            kind = self.expired if isinstance(error, ExpiredJWT) else self.invalid
-            raise kind(error.detail, debug=error.debug) from error
+        return _Translation(self, keep)
+
+
+class _Translation:
+    """A context; it is entered for every claim that names somebody, so it is no generator."""
+
+    __slots__ = ("_errors", "_keep")
+
+    def __init__(self, errors: TokenErrors, keep: tuple[type[AAuthError], ...]) -> None:
+        self._errors = errors
+        self._keep = keep
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, SignatureError | InvalidRequest) and not isinstance(error, self._keep):
+            told = self._errors.expired if isinstance(error, ExpiredJWT) else self._errors.invalid
+            raise told(error.detail, debug=error.debug) from error
 
 
 IN_SIGNATURE_KEY = TokenErrors(InvalidJWT, ExpiredJWT, ClockSkew)
