@@ -68,5 +68,5 @@ def sources_of(target: State) -> frozenset[State]:
 
 
 def out_of_time(state: State) -> State:
-    """What an open request becomes when its time is over: did the person never come, or leave, or the agent not answer?"""
+    """What an open request becomes out of time: the person never came, or left, or the agent did not answer."""
     return State.ABANDONED if state is State.INTERACTING else State.EXPIRED

@@ -1,0 +1,120 @@
+"""What every page is made with: templates, errors shown as pages, and forms whose CSRF token was checked."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from aauthkit.drafts import NATIVE
+from aauthkit.errors import AAuthError, InvalidRequest, MisuseError
+from aauthkit.person_server.markdown import safe_html
+from aauthkit.person_server.openid import NotSignedIn
+from aauthkit.person_server.settings import PersonServerSettings
+from aauthkit.person_server.web.sessions import Sessions, SignedIn
+from aauthkit.serving import read_body
+
+P = TypeVar("P", bound="Showing")
+
+
+def _in_words(unix_seconds: float) -> str:
+    """A time as people write it; whose clock it is must be said, as the page does not know theirs."""
+    moment = datetime.fromtimestamp(unix_seconds, UTC)
+    return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
+
+
+def _markdown(text: str) -> Markup:
+    """What an agent wrote: cleaned by nh3 to a few tags without attributes, so it may stand in the page as it is."""
+    return Markup(safe_html(text))  # noqa: S704
+
+
+_templates = Environment(
+    loader=PackageLoader("aauthkit.person_server.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
+_templates.filters["when"] = _in_words
+_templates.filters["markdown"] = _markdown
+
+
+def page(handler: Callable[[P, Request], Awaitable[Response]]) -> Callable[[P, Request], Awaitable[Response]]:
+    """An error on a page is a page; somebody not signed in is sent to sign in and comes back here."""
+
+    @functools.wraps(handler)
+    async def wrapped(self: P, request: Request) -> Response:
+        try:
+            return await handler(self, request)
+        except NotSignedIn as error:
+            if request.method == "GET" and request.scope["path"] != "/ui/callback":
+                return self.to_login(request)
+            return self.error(error, None)
+        except AAuthError as error:
+            return self.error(error, await self.visitor(request))
+
+    return wrapped
+
+
+class Showing:
+    """Renders pages and reads forms; what they are about is its children's business."""
+
+    def __init__(self, settings: PersonServerSettings, sessions: Sessions) -> None:
+        self._settings = settings
+        self._sessions = sessions
+
+    def show(self, template: str, signed_in: SignedIn | None, *, status: int = 200, **values: Any) -> HTMLResponse:
+        common = {
+            "person": signed_in.person if signed_in else None,
+            "csrf_token": self._sessions.csrf_token(signed_in) if signed_in else "",
+            "issuer": self._settings.issuer,
+        }
+        return HTMLResponse(_templates.get_template(template).render(**common, **values), status_code=status)
+
+    async def visitor(self, request: Request) -> SignedIn | None:
+        """Whoever is signed in, if anybody: an error page shows as whom one looks."""
+        try:
+            return await self._sessions.who(request)
+        except AAuthError:
+            return None
+
+    def error(self, error: AAuthError, signed_in: SignedIn | None) -> Response:
+        ours = isinstance(error, MisuseError)
+        response = self.show(
+            "error.html", signed_in, status=500 if ours else error.status, detail="" if ours else error.detail
+        )
+        response.headers.update({} if ours else error.headers(NATIVE))
+        return response
+
+    def to_login(self, request: Request) -> Response:
+        query = request.scope["query_string"].decode("latin-1")
+        here = request.scope["path"] + (f"?{query}" if query else "")
+        return RedirectResponse(f"/ui/login?{urlencode({'return_to': here})}", status_code=303)
+
+    async def form(self, request: Request) -> tuple[SignedIn, FormData]:
+        """The person and the form, its CSRF token checked."""
+        signed_in = await self._sessions.required(request)
+        # Read under the common limit, so that parsing the form reads from memory.
+        request._body = await read_body(request)
+        form = await request.form(max_files=0, max_fields=20)
+        given = form.get("csrf_token")
+        self._sessions.check_csrf(request, signed_in, given if isinstance(given, str) else None)
+        return signed_in, form
+
+
+def text_in(form: FormData, name: str) -> str:
+    value = form.get(name)
+    if not isinstance(value, str):
+        raise InvalidRequest(f"The form has no {name}.")
+    return value
+
+
+def one_of(form: FormData, name: str, meanings: dict[str, Any]) -> Any:
+    value = form.get(name)
+    if not isinstance(value, str) or value not in meanings:
+        raise InvalidRequest(f"The form says nothing we know for {name}.")
+    return meanings[value]
