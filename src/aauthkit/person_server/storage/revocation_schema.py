@@ -27,12 +27,14 @@ revoked_agents = Table(
     Column("revoked_at", Double, nullable=False),
 )
 
-# One revocation that was asked for, and what it set going. `subject` is what was revoked, under its issuer: a token's
-# jti, or an agent. `handle_hash` names the pending URL of a server that waits; its answer was given at `collected_at`.
+# One revocation that was asked for, and what it set going. `subject` is what was revoked, under its issuer: an agent
+# token or a token of ours by its jti, or an agent; `kind` says which. `handle_hash` names the pending URL of a server
+# that waits, whose answer was given at `collected_at`.
 cascades = Table(
     "ps_cascades",
     metadata,
     Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
     Column("issuer", Text, nullable=False),
     Column("subject", Text, nullable=False),
     Column("handle_hash", Text, nullable=False, unique=True),
@@ -40,7 +42,7 @@ cascades = Table(
     Column("started_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False),
     Column("collected_at", Double),
-    Index("uq_ps_cascades", "issuer", "subject", unique=True),
+    Index("uq_ps_cascades", "kind", "issuer", "subject", unique=True),
 )
 
 # The outbox: one token of ours to be revoked at one recipient. States: waiting -> delivered | unsupported, and while it

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -54,6 +55,14 @@ _MANY = 500
 _ISSUING_LOCK = 0x4141_7265
 
 
+class Kind(StrEnum):
+    """What was revoked: three name spaces, so that nobody's `jti` stands in the way of another revocation."""
+
+    AGENT_TOKEN = "agent_token"
+    AGENT = "agent"
+    OWN_TOKEN = "own_token"
+
+
 class DeliveryState(StrEnum):
     WAITING = "waiting"
     DELIVERED = "delivered"
@@ -76,6 +85,7 @@ class Cascade:
     """A revocation that was asked for. ``announced`` are the pending requests it ended, for those who wait for them."""
 
     id: str
+    kind: Kind
     issuer: str
     subject: str
     collected: bool
@@ -173,27 +183,32 @@ class RevocationStore:
 
     # Revoking: each one transaction
 
-    async def revoke_agent_token(self, issuer: str, jti: str, expires_at: float, *, handle_hash: str) -> Cascade:
+    async def revoke_agent_token(self, issuer: str, jti: str, expires_at: float, *, handle_hash: str) -> Cascade | None:
         """An agent provider withdraws a token: what was issued to its agent goes too (§11.12.4), by the agent's `sub`.
 
         Pending requests of that token end. The same again records nothing new and asks those again who did not answer.
+        None for a token that expired and was never seen: there is nothing to remember.
         """
         async with _exclusively(self._engine) as connection:
-            known = await _cascade(connection, issuer, jti)
+            known = await _cascade(connection, Kind.AGENT_TOKEN, issuer, jti)
             if known is not None:
                 return await self._again(connection, known)
             row = await _first(connection, agent_tokens, issuer=issuer, jti=jti)
+            if row is None and self._is_over(expires_at):
+                return None
             until = max(expires_at, row.expires_at) if row is not None else expires_at
             await self._record(connection, issuer, jti, until, bounded=True)
             ended = await self._end(connection, _of_agent_token(issuer, jti), "agent_token")
             ended += await self._end(connection, _of_subagent_token(issuer, jti), "subagent_token")
             tokens = [] if row is None else await self._tokens_of_agent(connection, issuer, row.agent)
-            return await self._start(connection, issuer, jti, tokens, handle_hash, until=until, ended=ended)
+            return await self._start(
+                connection, Kind.AGENT_TOKEN, issuer, jti, tokens, handle_hash, until=until, ended=ended
+            )
 
     async def revoke_resource_token(self, issuer: str, jti: str, expires_at: float) -> tuple[str, ...]:
         """A resource withdraws its token; there is nobody to tell. Returns the pending requests it ended."""
         async with _exclusively(self._engine) as connection:
-            if await _is_revoked(connection, issuer, jti):
+            if self._is_over(expires_at) or await _is_revoked(connection, issuer, jti):
                 return ()
             await self._record(connection, issuer, jti, expires_at, bounded=True)
             condition = and_(pending_requests.c.resource == issuer, pending_requests.c.resource_token_jti == jti)
@@ -203,7 +218,7 @@ class RevocationStore:
         """The person ends the agent's binding: nothing is issued to it any more, and what was is taken back."""
         now = self._clock.now()
         async with _exclusively(self._engine) as connection:
-            known = await _cascade(connection, issuer, agent)
+            known = await _cascade(connection, Kind.AGENT, issuer, agent)
             if known is not None:
                 return await self._again(connection, known)
             await connection.execute(insert(revoked_agents).values(agent_issuer=issuer, agent=agent, revoked_at=now))
@@ -211,14 +226,14 @@ class RevocationStore:
             ended = await self._end(connection, condition, "agent")
             tokens = await self._tokens_of_agent(connection, issuer, agent)
             return await self._start(
-                connection, issuer, agent, tokens, handle_hash, until=now, ended=ended, person_id=person_id
+                connection, Kind.AGENT, issuer, agent, tokens, handle_hash, until=now, ended=ended, person_id=person_id
             )
 
     async def revoke_own(self, jti: str, *, person_id: str, handle_hash: str) -> Cascade | None:
         """The person takes one person token or auth token back, with what was issued from it. None when it is not
         theirs or has expired."""
         async with _exclusively(self._engine) as connection:
-            known = await _cascade(connection, self._issuer, jti)
+            known = await _cascade(connection, Kind.OWN_TOKEN, self._issuer, jti)
             if known is not None:
                 return await self._again(connection, known) if known.person_id == person_id else None
             tokens = await self._live(connection, "jti", [jti], person_id=person_id)
@@ -227,7 +242,7 @@ class RevocationStore:
             tokens = await self._with_descendants(connection, tokens)
             until = max(token.expires_at for token in tokens)
             return await self._start(
-                connection, self._issuer, jti, tokens, handle_hash, until=until, person_id=person_id
+                connection, Kind.OWN_TOKEN, self._issuer, jti, tokens, handle_hash, until=until, person_id=person_id
             )
 
     # What became of it
@@ -263,13 +278,13 @@ class RevocationStore:
             )
         return taken.rowcount == 1
 
-    async def outcomes(self, issuer: str, subject: str) -> list[RecipientOutcome]:
+    async def outcomes(self, kind: Kind, issuer: str, subject: str) -> list[RecipientOutcome]:
         """Recipient by recipient, for the person; empty when nothing was revoked or nobody had to be told."""
         query = (
             select(deliveries.c.recipient, deliveries.c.state, deliveries.c.expires_at)
             .join(cascade_deliveries, _same_delivery(cascade_deliveries.c, deliveries.c))
             .join(cascades, cascades.c.id == cascade_deliveries.c.cascade_id)
-            .where(cascades.c.issuer == issuer, cascades.c.subject == subject)
+            .where(cascades.c.kind == kind, cascades.c.issuer == issuer, cascades.c.subject == subject)
             .order_by(deliveries.c.recipient)
         )
         async with reading(self._engine) as connection:
@@ -295,8 +310,9 @@ class RevocationStore:
 
     # The outbox
 
-    async def claim(self, most: int, *, busy: Iterable[str] = ()) -> list[Delivery]:
-        """Deliveries that are due, leased to the caller; none to the recipients in ``busy``."""
+    async def claim(self, most: int, *, of_one: int, under_way: Mapping[str, int]) -> list[Delivery]:
+        """Deliveries that are due, leased to the caller: ``most`` of them, ``of_one`` of a recipient with those that
+        are ``under_way`` there already."""
         now, lease = self._clock.now(), secrets.token_hex(8)
         due = and_(
             deliveries.c.state == DeliveryState.WAITING,
@@ -304,9 +320,15 @@ class RevocationStore:
             deliveries.c.expires_at > now,
             deliveries.c.leased_until <= now,
         )
-        query = select(deliveries).where(due, deliveries.c.recipient.not_in(sorted(set(busy))))
+        busy = sorted(recipient for recipient, count in under_way.items() if count >= of_one)
+        query = select(deliveries).where(due, deliveries.c.recipient.not_in(busy)).order_by(deliveries.c.next_at)
         async with reading(self._engine) as connection:
-            rows = (await connection.execute(query.order_by(deliveries.c.next_at).limit(most))).all()
+            found = (await connection.execute(query.limit(most))).all()
+        rows, counts = [], Counter(under_way)
+        for row in found:
+            counts[row.recipient] += 1
+            if counts[row.recipient] <= of_one:
+                rows.append(row)
         if not rows:
             return []
         claimed = []
@@ -355,6 +377,9 @@ class RevocationStore:
 
     # Inside one transaction
 
+    def _is_over(self, expires_at: float) -> bool:
+        return expires_at + CLOCK_SKEW.total_seconds() <= self._clock.now()
+
     async def _record(
         self, connection: AsyncConnection, issuer: str, jti: str, expires_at: float, *, bounded: bool = False
     ) -> None:
@@ -372,6 +397,7 @@ class RevocationStore:
     async def _start(
         self,
         connection: AsyncConnection,
+        kind: Kind,
         issuer: str,
         subject: str,
         tokens: Sequence[Any],
@@ -386,6 +412,7 @@ class RevocationStore:
         await connection.execute(
             insert(cascades).values(
                 id=cascade_id,
+                kind=kind,
                 issuer=issuer,
                 subject=subject,
                 handle_hash=handle_hash,
@@ -403,7 +430,7 @@ class RevocationStore:
             await connection.execute(
                 insert(cascade_deliveries).values(cascade_id=cascade_id, recipient=token.resource, jti=token.jti)
             )
-        return Cascade(id=cascade_id, issuer=issuer, subject=subject, collected=False, announced=ended)
+        return Cascade(id=cascade_id, kind=kind, issuer=issuer, subject=subject, collected=False, announced=ended)
 
     async def _again(self, connection: AsyncConnection, row: Any) -> Cascade:
         """§11.12.3 "Idempotence": nothing new; what did not succeed is tried again, and its outcome waited for."""
@@ -419,7 +446,7 @@ class RevocationStore:
             .values(state=DeliveryState.WAITING, asked_at=now, next_at=now)
         )
         await connection.execute(update(cascades).where(cascades.c.id == row.id).values(collected_at=None))
-        return Cascade(id=row.id, issuer=row.issuer, subject=row.subject, collected=False)
+        return replace(_cascade_of(row), collected=False)
 
     async def _known(self, connection: AsyncConnection, jtis: Sequence[str]) -> set[str]:
         found: set[str] = set()
@@ -518,12 +545,18 @@ async def _is_agent_revoked(connection: AsyncConnection, issuer: str, agent: str
     return await _first(connection, revoked_agents, agent_issuer=issuer, agent=agent) is not None
 
 
-async def _cascade(connection: AsyncConnection, issuer: str, subject: str) -> Any | None:
-    return await _first(connection, cascades, issuer=issuer, subject=subject)
+async def _cascade(connection: AsyncConnection, kind: Kind, issuer: str, subject: str) -> Any | None:
+    return await _first(connection, cascades, kind=kind, issuer=issuer, subject=subject)
 
 
 def _cascade_of(row: Any) -> Cascade:
-    return Cascade(id=row.id, issuer=row.issuer, subject=row.subject, collected=row.collected_at is not None)
+    return Cascade(
+        id=row.id,
+        kind=Kind(row.kind),
+        issuer=row.issuer,
+        subject=row.subject,
+        collected=row.collected_at is not None,
+    )
 
 
 async def _first(connection: AsyncConnection, table: Any, **equal: str) -> Any | None:

@@ -27,6 +27,7 @@ def upgrade() -> None:
     op.create_table(
         "ps_cascades",
         sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("kind", sa.Text, nullable=False),
         sa.Column("issuer", sa.Text, nullable=False),
         sa.Column("subject", sa.Text, nullable=False),
         sa.Column("handle_hash", sa.Text, nullable=False, unique=True),
@@ -35,7 +36,7 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.Double, nullable=False),
         sa.Column("collected_at", sa.Double),
     )
-    op.create_index("uq_ps_cascades", "ps_cascades", ["issuer", "subject"], unique=True)
+    op.create_index("uq_ps_cascades", "ps_cascades", ["kind", "issuer", "subject"], unique=True)
     op.create_table(
         "ps_deliveries",
         sa.Column("recipient", sa.Text, primary_key=True),
