@@ -32,7 +32,8 @@ from aauthkit.errors import (
 from aauthkit.flow import AsyncFetcher, Fetch, Fetched, arun
 from aauthkit.httpsig.message import Message
 from aauthkit.httpsig.replay import Replays
-from aauthkit.verify import Requirements, VerifiedRequest, verify_request
+from aauthkit.remembered import VerifiedTokens
+from aauthkit.verify import Requirements, TokenMemory, VerifiedRequest, verify_request
 
 # Larger than the largest request any endpoint expects, two nested tokens included.
 MAX_BODY = 65_536
@@ -178,12 +179,18 @@ class RequestVerifier:
         self._fetcher = fetcher
         self._replays = replays
         self._clock = clock
+        self._remembered: TokenMemory = VerifiedTokens()
 
     async def verify(self, request: Request) -> VerifiedRequest:
         """Read and verify the request; its body is in the result's message."""
         message = message_from_scope(request.scope, await read_body(request), issuer=self._issuer)
         flow = verify_request(
-            message, self._requirements, discovery=self._discovery, replays=self._replays, clock=self._clock
+            message,
+            self._requirements,
+            discovery=self._discovery,
+            replays=self._replays,
+            clock=self._clock,
+            remembered=self._remembered,
         )
         return await arun(flow, self._fetcher)
 

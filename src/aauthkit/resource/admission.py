@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aauthkit.clock import Clock
 from aauthkit.discovery import Discovery
@@ -15,6 +15,7 @@ from aauthkit.flow import Flow
 from aauthkit.httpsig.message import Message
 from aauthkit.httpsig.replay import Replays
 from aauthkit.httpsig.sign import SIGNATURE_HEADERS
+from aauthkit.remembered import VerifiedTokens
 from aauthkit.resource.challenge import (
     SignatureRequired,
     agent_token_challenge,
@@ -25,7 +26,7 @@ from aauthkit.resource.challenge import (
 from aauthkit.resource.settings import Require, Resource
 from aauthkit.revocation import Revocations
 from aauthkit.tokens import agent as agent_tokens
-from aauthkit.verify import VerifiedRequest, verify_request
+from aauthkit.verify import TokenMemory, VerifiedRequest, verify_request
 
 # RFC 9110 §11.1: a scheme is case-insensitive.
 _SESSION = re.compile(r"AAuth(?![!#$%&'*+.^_`|~0-9A-Za-z-])", re.IGNORECASE)
@@ -39,6 +40,7 @@ class Verification:
     replays: Replays
     clock: Clock
     revocations: Revocations | None = None
+    remembered: TokenMemory = field(default_factory=VerifiedTokens, repr=False)
 
     def verify(self, message: Message, resource: Resource, require: Require | None = None) -> Flow[VerifiedRequest]:
         """Verify a request to ``resource``; an unsigned one raises the challenge to sign."""
@@ -52,6 +54,7 @@ class Verification:
                 replays=self.replays,
                 clock=self.clock,
                 revocations=self.revocations,
+                remembered=self.remembered,
             )
         )
 
