@@ -13,7 +13,7 @@ from typing import Any
 
 from aauthkit.clock import FixedClock
 from aauthkit.discovery import Discovery
-from aauthkit.drafts import DRAFT_01, Draft
+from aauthkit.drafts import DRAFT_11, Draft
 from aauthkit.errors import AAuthError
 from aauthkit.flow import Fetch, Fetched, run
 from aauthkit.httpsig.components import Component, signature_base
@@ -71,7 +71,7 @@ class Documents:
         return Fetched(status=200, body=body)
 
 
-def issuer_documents(issuer: str, dwk: str, *keys: PrivateKey, draft: Draft = DRAFT_01) -> dict[str, Document]:
+def issuer_documents(issuer: str, dwk: str, *keys: PrivateKey, draft: Draft = DRAFT_11) -> dict[str, Document]:
     """A metadata document and the JWKS it names."""
     return {
         f"{issuer}/.well-known/{dwk}": {"issuer": issuer, "jwks_uri": f"{issuer}/jwks.json"},
@@ -83,7 +83,7 @@ def issuer_documents(issuer: str, dwk: str, *keys: PrivateKey, draft: Draft = DR
 class Scene:
     """A server, its issuers, and an agent that calls it; each part can be exchanged by a test."""
 
-    draft: Draft = DRAFT_01
+    draft: Draft = DRAFT_11
     clock: FixedClock = field(default_factory=lambda: FixedClock(NOW))
     key: PrivateKey = field(default_factory=PrivateKey.generate)
     provider_key: PrivateKey = field(default_factory=lambda: PrivateKey.generate(kid="ap-1"))
@@ -252,5 +252,5 @@ def with_field(message: Message, name: str, value: str | None) -> Message:
     return replace(message, headers=kept if value is None else (*kept, (name, value)))
 
 
-def public(key: PrivateKey, draft: Draft = DRAFT_01) -> dict[str, Any]:
+def public(key: PrivateKey, draft: Draft = DRAFT_11) -> dict[str, Any]:
     return dict(PublicKey.as_jwk(key.public, draft))

@@ -861,14 +861,14 @@ def test_step_5_a_pinned_jwks_uri_is_used_instead_of_the_metadata(scene: Scene) 
 
 def test_step_5_dwk_decides_where_the_keys_of_an_auth_token_are(scene: Scene) -> None:
     claims = {**jws.parse(scene.auth_token()).claims, "dwk": auth_tokens.DWK_ACCESS_SERVER}
-    token = jws.encode(scene.person_server_key, DRAFT_01, auth_tokens.TYP, claims)
+    token = jws.encode(scene.person_server_key, scene.draft, auth_tokens.TYP, claims)
     with pytest.raises(InvalidJWT):
         scene.verify(scene.request(bearing(token)))
-    scene = Scene()
-    scene.documents.at = issuer_documents(PERSON_SERVER, auth_tokens.DWK_ACCESS_SERVER, scene.person_server_key)
-    claims = {**jws.parse(scene.auth_token()).claims, "dwk": auth_tokens.DWK_ACCESS_SERVER}
-    token = jws.encode(scene.person_server_key, DRAFT_01, auth_tokens.TYP, claims)
-    assert scene.verify(scene.request(bearing(token))).level is Level.AUTHORIZED
+    other = Scene(draft=scene.draft, key=scene.key)
+    other.documents.at = issuer_documents(
+        PERSON_SERVER, auth_tokens.DWK_ACCESS_SERVER, scene.person_server_key, draft=scene.draft
+    )
+    assert other.verify(other.request(bearing(token))).level is Level.AUTHORIZED
 
 
 # Step 6: the algorithm

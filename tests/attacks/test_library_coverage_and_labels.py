@@ -13,6 +13,7 @@ from tests.parties import NOW, RESOURCE, NothingIsFetched, Scene, bearing, with_
 pytestmark = pytest.mark.attack
 
 
+@pytest.mark.conformance("SK:§3-5")
 def test_a_signature_of_mine_does_not_carry_a_key_of_yours() -> None:
     """Rule 2: the signature is chosen by the label it shares with Signature-Key, and that field is covered."""
     victim, thief = Scene(), Scene()
@@ -22,6 +23,7 @@ def test_a_signature_of_mine_does_not_carry_a_key_of_yours() -> None:
         victim.verify(stolen)
 
 
+@pytest.mark.conformance("SK:§7.8-1")
 def test_a_second_key_cannot_be_added_to_a_signed_request() -> None:
     """Rule 2: Signature-Key is covered as a whole, whichever line a member is on."""
     scene = Scene()
@@ -84,6 +86,7 @@ def test_a_component_covered_twice_is_refused(covered: str) -> None:
         '"@request-target" "signature-key" "@method" "@authority"',
     ],
 )
+@pytest.mark.conformance("11:§11.3.4-2", "SK:§7.8-2")
 def test_a_signature_that_covers_too_little_is_refused_before_any_fetch(covered: str) -> None:
     """Rule 3: `@method @authority @path signature-key` are covered, and nothing stands in for them."""
     scene = Scene()

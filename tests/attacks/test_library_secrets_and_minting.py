@@ -62,14 +62,14 @@ UNVERIFIED: dict[str, Callable[[Scene], Message]] = {
 @pytest.mark.parametrize("what", UNVERIFIED)
 def test_no_resource_token_is_minted_for_a_request_that_did_not_verify(what: str) -> None:
     """Rule 7: a resource token is minted only after the request verified."""
-    scene = Scene()
+    scene = Scene(draft=DRAFT_01)
     with pytest.raises(AAuthError) as caught:
         challenge_of(scene, UNVERIFIED[what](scene))
     assert "resource-token" not in str(render(caught.value, DRAFT_01).headers)
 
 
 def test_a_request_that_verified_gets_one() -> None:
-    scene = Scene()
+    scene = Scene(draft=DRAFT_01)
     challenge = challenge_of(scene, scene.with_agent_token())
     assert challenge is not None
     assert parse_requirement(challenge.requirement).kind == "auth-token"
@@ -77,7 +77,7 @@ def test_a_request_that_verified_gets_one() -> None:
 
 def test_a_copy_of_a_request_gets_no_second_resource_token() -> None:
     """Rules 1 and 7 together."""
-    scene = Scene()
+    scene = Scene(draft=DRAFT_01)
     message = scene.with_agent_token()
     assert challenge_of(scene, message) is not None
     with pytest.raises(AAuthError):
@@ -133,7 +133,7 @@ def secrets_shown(text: str) -> list[str]:
 
 def test_nothing_that_bears_a_secret_shows_it_in_repr() -> None:
     """Rule 12: no private key, token or `Authorization` value is logged; `repr` is what a log would show."""
-    scene = Scene()
+    scene = Scene(draft=DRAFT_01)
     token, auth = scene.agent_token(), scene.auth_token()
     message = scene.request(
         bearing(token), headers=[("authorization", "Bearer eyJsecret")], url=f"{RESOURCE}/?code=eyJ"
@@ -178,7 +178,7 @@ def test_a_private_key_shows_its_thumbprint_only_and_cannot_be_pickled() -> None
 @pytest.mark.parametrize("what", UNVERIFIED)
 def test_an_error_tells_a_peer_and_a_log_no_token(what: str, caplog: pytest.LogCaptureFixture) -> None:
     """Rule 12: what is refused is told without what was presented."""
-    scene = Scene()
+    scene = Scene(draft=DRAFT_01)
     with caplog.at_level(logging.DEBUG), pytest.raises(AAuthError) as caught:
         challenge_of(scene, UNVERIFIED[what](scene))
     error = caught.value

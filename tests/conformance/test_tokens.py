@@ -17,6 +17,7 @@ from aauthkit.errors import (
     ExpiredPresentedToken,
     ExpiredResourceToken,
     InvalidJWT,
+    InvalidKey,
     InvalidPresentedToken,
     InvalidResourceToken,
     TokenClockSkew,
@@ -227,6 +228,14 @@ def test_a_token_without_a_common_claim_is_invalid_before_any_fetch__11_5_2(
 ) -> None:
     with pytest.raises(InvalidJWT):
         in_signature_key(kind)(scene, changes)
+
+
+@pytest.mark.parametrize("kind", ["agent", "person", "auth"])
+@pytest.mark.parametrize("x", ["AAAA", "A" * 43, "not base64url"])
+@pytest.mark.conformance("11:§9.4.3-3b", "11:§11.3.4-5", "SK:§7.1-1")
+def test_a_key_in_a_token_that_is_no_key_is_invalid_key__9_4_3_2(scene: Scene, kind: str, x: str) -> None:
+    with pytest.raises(InvalidKey):
+        in_signature_key(kind)(scene, {"cnf": {"jwk": {**public(scene.key, DRAFT_11), "x": x}}})
 
 
 @pytest.mark.parametrize("kind", ["agent", "person", "auth"])

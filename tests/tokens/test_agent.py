@@ -18,7 +18,7 @@ from tests.parties import AGENT, NOW, PERSON_SERVER, PROVIDER, Scene, public
 
 def test_it_has_exactly_the_members_of_the_contract() -> None:
     """CONTRACT §4."""
-    scene = Scene()
+    scene = Scene(draft=DRAFT_01)
     token = jws.parse(scene.agent_token(jti="j"))
     assert dict(token.header) == {"alg": "EdDSA", "typ": "aa-agent+jwt", "kid": "ap-1"}
     assert dict(token.claims) == {
@@ -26,7 +26,7 @@ def test_it_has_exactly_the_members_of_the_contract() -> None:
         "dwk": "aauth-agent.json",
         "sub": AGENT,
         "jti": "j",
-        "cnf": {"jwk": public(scene.key)},
+        "cnf": {"jwk": public(scene.key, DRAFT_01)},
         "iat": NOW,
         "exp": NOW + 86_400,
         "ps": PERSON_SERVER,

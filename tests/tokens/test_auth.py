@@ -22,7 +22,7 @@ def judged(token: str, *, now: float = NOW, audience: str | None = RESOURCE) -> 
 
 def test_it_has_exactly_the_members_of_the_contract() -> None:
     """CONTRACT §4; `sub` only after consent."""
-    scene = Scene()
+    scene = Scene(draft=DRAFT_01)
     token = jws.parse(scene.auth_token(jti="j", sub=None))
     assert dict(token.header) == {"alg": "EdDSA", "typ": "aa-auth+jwt", "kid": "ps-1"}
     assert dict(token.claims) == {
@@ -31,7 +31,7 @@ def test_it_has_exactly_the_members_of_the_contract() -> None:
         "aud": RESOURCE,
         "jti": "j",
         "agent": AGENT,
-        "cnf": {"jwk": public(scene.key)},
+        "cnf": {"jwk": public(scene.key, DRAFT_01)},
         "act": {"sub": AGENT},
         "iat": NOW,
         "exp": NOW + 3600,
@@ -42,14 +42,14 @@ def test_it_has_exactly_the_members_of_the_contract() -> None:
 
 @pytest.mark.parametrize(("scope", "sub"), [("read", None), (None, "person"), ("read", "person")])
 def test_sub_or_scope_is_enough(scope: str | None, sub: str | None) -> None:
-    token = judged(Scene().auth_token(scope=scope, sub=sub))
+    token = judged(Scene(draft=DRAFT_01).auth_token(scope=scope, sub=sub))
     assert (token.scope, token.sub) == (scope, sub)
 
 
 def test_a_chain_nests_below_the_agent_that_extends_it() -> None:
     """AAuth-01 "Upstream Token Verification" step 4."""
     upstream = {"sub": "aauth:backend@provider.example", "act": {"sub": "aauth:first@provider.example"}}
-    token = judged(Scene().auth_token(upstream_act=upstream))
+    token = judged(Scene(draft=DRAFT_01).auth_token(upstream_act=upstream))
     assert token.act == {"sub": AGENT, "act": upstream}
     assert chain_of(token.act) == (AGENT, "aauth:backend@provider.example", "aauth:first@provider.example")
 
@@ -65,12 +65,12 @@ def test_a_chain_nests_below_the_agent_that_extends_it() -> None:
     ],
 )
 def test_its_end_is_the_nearest_of_all_bounds(lifetime: timedelta | None, not_after: int | None, seconds: int) -> None:
-    claims = jws.parse(Scene().auth_token(lifetime=lifetime, not_after=not_after)).claims
+    claims = jws.parse(Scene(draft=DRAFT_01).auth_token(lifetime=lifetime, not_after=not_after)).claims
     assert claims["exp"] - claims["iat"] == seconds
 
 
 def test_the_holder_reads_a_token_without_being_its_audience() -> None:
-    token = Scene().auth_token(audience="https://other.example")
+    token = Scene(draft=DRAFT_01).auth_token(audience="https://other.example")
     assert judged(token, audience=None).audience == "https://other.example"
     with pytest.raises(InvalidUpstreamToken):
         judged(token)
@@ -78,9 +78,9 @@ def test_the_holder_reads_a_token_without_being_its_audience() -> None:
 
 def test_its_errors_are_those_of_the_place_it_was_given_in() -> None:
     with pytest.raises(ExpiredUpstreamToken):
-        judged(Scene().auth_token(), now=NOW + 3600)
+        judged(Scene(draft=DRAFT_01).auth_token(), now=NOW + 3600)
     with pytest.raises(InvalidUpstreamToken):
-        judged(Scene().agent_token())
+        judged(Scene(draft=DRAFT_01).agent_token())
 
 
 @pytest.mark.parametrize(
