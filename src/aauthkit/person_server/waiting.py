@@ -1,4 +1,4 @@
-"""Waiting for a request to change: an event in this process, and the database every few seconds for the other ones.
+"""Waiting for what a person decides: an event in this process, and the database every few seconds for the other ones.
 
 An event only wakes; what is true is read from the store afterwards.
 """
@@ -9,14 +9,30 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Protocol, TypeVar
 
-from aauthkit.person_server.states import OPEN
-from aauthkit.person_server.storage import PendingRequest
+from aauthkit.person_server.states import State
+
+# The next word is the person's. While the agent is asked, it is the agent's, and waiting for it would be waiting for
+# oneself.
+_PERSONS_TURN = frozenset({State.WAITING, State.INTERACTING})
 
 # Another replica may have decided; its decision is seen after at most this long.
 _LOOK_AGAIN = 2.0
 # An honest agent has one poll open; the rest is somebody holding our connections.
 _MAX_WAITERS = 4
+
+
+class Waits(Protocol):
+    """What can be waited for."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def state(self) -> State: ...
+
+
+W = TypeVar("W", bound=Waits)
 
 
 class TooManyWaiters(Exception):
@@ -29,18 +45,32 @@ class Changes:
     def __init__(self) -> None:
         self._waiting: dict[str, set[asyncio.Event]] = {}
 
-    def announce(self, pending_id: str) -> None:
-        """Something about the request was committed."""
-        for event in self._waiting.get(pending_id, ()):
-            event.set()
+    def announce(self, *keys: str) -> None:
+        """Something about a request, or in the view of a person, was committed."""
+        for key in keys:
+            for event in self._waiting.get(key, ()):
+                event.set()
+
+    async def pause(self, key: str, *, longest: timedelta) -> None:
+        """Until something is announced under ``key``, or the time is over; for pages that show what is new."""
+        event = asyncio.Event()
+        waiters = self._waiting.setdefault(key, set())
+        waiters.add(event)
+        try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(event.wait(), longest.total_seconds())
+        finally:
+            waiters.discard(event)
+            if not waiters and self._waiting.get(key) is waiters:
+                del self._waiting[key]
 
     async def wait(
         self,
-        request: PendingRequest,
-        read: Callable[[str], Awaitable[PendingRequest | None]],
+        request: W,
+        read: Callable[[str], Awaitable[W | None]],
         *,
         longest: timedelta,
-    ) -> PendingRequest:
+    ) -> W:
         """The request once its state differs from what it was, or as it is when the time is over."""
         waiters = self._waiting.setdefault(request.id, set())
         if len(waiters) >= _MAX_WAITERS:
@@ -51,20 +81,22 @@ class Changes:
             return await self._until_changed(request, read, event, longest)
         finally:
             waiters.discard(event)
-            if not waiters:
-                self._waiting.pop(request.id, None)
+            if not waiters and self._waiting.get(request.id) is waiters:
+                del self._waiting[request.id]
 
     async def _until_changed(
         self,
-        request: PendingRequest,
-        read: Callable[[str], Awaitable[PendingRequest | None]],
+        request: W,
+        read: Callable[[str], Awaitable[W | None]],
         event: asyncio.Event,
         longest: timedelta,
-    ) -> PendingRequest:
+    ) -> W:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + longest.total_seconds()
         current = await read(request.id) or request
-        while current.state is request.state and current.state in OPEN and (left := deadline - loop.time()) > 0:
+        while (
+            current.state is request.state and current.state in _PERSONS_TURN and (left := deadline - loop.time()) > 0
+        ):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(event.wait(), min(left, _LOOK_AGAIN))
             event.clear()
