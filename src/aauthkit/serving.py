@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -160,6 +160,9 @@ EXCEPTION_HANDLERS: dict[Any, Any] = {
 }
 
 
+Standing = Callable[[VerifiedRequest], Awaitable[None]]
+
+
 class RequestVerifier:
     """`verify_request` for the endpoints of one server, driven over the network."""
 
@@ -172,13 +175,16 @@ class RequestVerifier:
         fetcher: AsyncFetcher,
         replays: Replays,
         clock: Clock,
+        standing: Standing | None = None,
     ) -> None:
+        """``standing`` is asked about each verified request and raises where what it presents was revoked."""
         self._requirements = requirements
         self._issuer = issuer
         self._discovery = discovery
         self._fetcher = fetcher
         self._replays = replays
         self._clock = clock
+        self._standing = standing
         self._remembered: TokenMemory = VerifiedTokens()
 
     async def verify(self, request: Request) -> VerifiedRequest:
@@ -192,7 +198,19 @@ class RequestVerifier:
             clock=self._clock,
             remembered=self._remembered,
         )
-        return await arun(flow, self._fetcher)
+        verified = await arun(flow, self._fetcher)
+        if self._standing is not None:
+            await self._told_in(request, verified, self._standing)
+        return verified
+
+    @staticmethod
+    async def _told_in(request: Request, verified: VerifiedRequest, standing: Standing) -> None:
+        """A refusal is written in the caller's draft, which is known by now."""
+        try:
+            await standing(verified)
+        except AAuthError:
+            request.state.draft = verified.draft
+            raise
 
 
 class OwnDocuments:
