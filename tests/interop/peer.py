@@ -50,7 +50,9 @@ class Peer:
 
     @classmethod
     def node(cls, script: str) -> Peer:
-        return cls([shutil.which("node") or "node", str(_HERE / script)], NODE_PATH=str(PEERS / "node" / "node_modules"))
+        return cls(
+            [shutil.which("node") or "node", str(_HERE / script)], NODE_PATH=str(PEERS / "node" / "node_modules")
+        )
 
     def ask(self, do: str, **given: Any) -> Any:
         pipe, answers = self._process.stdin, self._process.stdout

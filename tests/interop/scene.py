@@ -11,13 +11,17 @@ from typing import Any
 from aauthkit.clock import FixedClock
 from aauthkit.drafts import DRAFT_11
 from aauthkit.httpsig.message import Message
-from aauthkit.keys import PrivateKey, PublicKey
+from aauthkit.keys import PrivateKey
 from aauthkit.sigkey import PublishedKey
+from aauthkit.tokens import claims
 from aauthkit.tokens import person as person_tokens
 from aauthkit.tokens import resource as resource_tokens
+from aauthkit.tokens.claims import AS_RESOURCE_TOKEN, Judge
+from aauthkit.tokens.presented import PresentedToken
+from aauthkit.tokens.resource import ResourceToken, build_resource_token, judge_resource_token
 from aauthkit.trust import Trust, TrustedIssuer
 from aauthkit.verify import VerifiedRequest
-from tests.parties import PERSON_SERVER, RESOURCE, Scene, issuer_documents
+from tests.parties import PERSON_SERVER, RESOURCE, Scene, bearing, issuer_documents
 
 BODY = b'{"a": 1}'
 OTHER_RESOURCE = "https://other.example"
@@ -40,6 +44,31 @@ class Meeting(Scene):
     def public_jwk(self, key: PrivateKey | None = None) -> dict[str, Any]:
         return (key or self.key).public.with_kid(None).as_jwk(self.draft)
 
+    def presented(self, token: str) -> PresentedToken:
+        """The token as the resource sees it that it is shown to."""
+        presented = self.verify(self.request(bearing(token))).presented
+        assert presented is not None
+        return presented
+
+    def resource_token(self, presented: PresentedToken, **changed: Any) -> str:
+        given: dict[str, Any] = {
+            "issuer": RESOURCE,
+            "audience": PERSON_SERVER,
+            "agent_jkt": self.key.thumbprint,
+            "scope": "read",
+            "presented": presented,
+            "now": self.now,
+        }
+        return build_resource_token(self.resource_key, self.draft, **{**given, **changed})
+
+    def judge_resource_token(self, token: str, *, agent: str | None = None) -> ResourceToken:
+        """As the person server judges it, its signature included."""
+        judge = Judge(draft=self.draft, now=self.now, development=False, errors=AS_RESOURCE_TOKEN)
+        parsed = claims.parse(token, AS_RESOURCE_TOKEN)
+        judged = judge_resource_token(parsed, judge, audience=PERSON_SERVER, agent=agent, agent_jkt=self.key.thumbprint)
+        claims.verify(parsed, self.resource_key.public, self.draft, AS_RESOURCE_TOKEN)
+        return judged
+
     def as_person_server(self) -> Message:
         """A request the person server signed for itself."""
         published = PublishedKey(id=PERSON_SERVER, dwk=person_tokens.DWK, kid=self.person_server_key.kid)
@@ -48,7 +77,9 @@ class Meeting(Scene):
     def verify_server(self, message: Message) -> VerifiedRequest:
         """A server's request, at an endpoint where servers call."""
         trust = Trust.only([TrustedIssuer(issuer=PERSON_SERVER)])
-        return self.verify(message, published={person_tokens.DWK: trust}, schemes=frozenset({"jwks_uri"}), cover_body=True)
+        return self.verify(
+            message, published={person_tokens.DWK: trust}, schemes=frozenset({"jwks_uri"}), cover_body=True
+        )
 
 
 def meeting(**changed: Any) -> Meeting:
@@ -64,10 +95,6 @@ def unsigned(method: str = "POST", url: str = f"{RESOURCE}/things") -> Message:
 def as_sent(message: Message, headers: Mapping[str, str]) -> Message:
     """The message with the headers a peer made."""
     return replace(message, headers=tuple((name.lower(), value) for name, value in headers.items()))
-
-
-def thumbprint_of(jwk: dict[str, Any]) -> str:
-    return PublicKey.from_jwk(jwk, DRAFT_11).thumbprint
 
 
 # What somebody on the way may do to a signed request.

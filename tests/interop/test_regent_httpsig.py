@@ -20,7 +20,7 @@ from aauthkit.verify import Level
 from tests.interop.directions import IT_MAKES, WE_MAKE, caught, speaks
 from tests.interop.peer import Peer, PeerRefuses
 from tests.interop.scene import BODY, OTHER_RESOURCE, TAMPERING, Meeting, as_sent, meeting, unsigned
-from tests.parties import AGENT, HOST, PERSON_SERVER, PROVIDER, RESOURCE, bearing
+from tests.parties import AGENT, PERSON_SERVER, PROVIDER, RESOURCE, bearing
 
 PEER = "regent-httpsig"
 SPEAKS = "draft 11"
@@ -202,7 +202,7 @@ def test_it_calls_a_withdrawn_token_revoked__11_12_5(regent: Peer) -> None:
 
 
 @speaks(IT_MAKES, "Signature-Error, Accept-Signature-Scheme and the problem of a refusal")
-def test_its_refusal_of_a_scheme_is_written_as_ours_is__SK_5_4_2(regent: Peer) -> None:
+def test_its_refusal_of_a_scheme_is_written_as_ours_is__sk_5_4_2(regent: Peer) -> None:
     scene = meeting()
     message = scene.request()
     with pytest.raises(AAuthError) as refusal:
@@ -217,7 +217,7 @@ def test_its_refusal_of_a_scheme_is_written_as_ours_is__SK_5_4_2(regent: Peer) -
 
 
 @speaks(IT_MAKES, "Signature-Error with required_input")
-def test_what_it_asks_to_be_covered_is_written_as_ours_is__SK_5_4_3(regent: Peer) -> None:
+def test_what_it_asks_to_be_covered_is_written_as_ours_is__sk_5_4_5(regent: Peer) -> None:
     scene = meeting()
     message = scene.by_hand(covered='"@method" "@path" "signature-key"', signature_key=bearing(scene.agent_token()))
     with pytest.raises(AAuthError) as refusal:
@@ -243,5 +243,3 @@ def test_thumbprints_and_digests_agree(regent: Peer, algorithm: Algorithm) -> No
     assert regent.ask("thumbprint", jwk=meeting().public_jwk(key)) == key.thumbprint
     assert regent.ask("digest", body=BODY.decode()) == content_digest(BODY)
     assert digest_matches(regent.ask("digest", body=BODY.decode()), BODY)
-
-

@@ -67,15 +67,15 @@ def verify(
     return {"typ": outcome["token_type"], "claims": outcome["claims"]}
 
 
-def make_token(kind: str, key: str, kid: str, **claims: Any) -> str:
+def make_token(kind: str, key: str, kid: str, documents: Documents | None = None, **claims: Any) -> str:
+    if documents is not None:
+        claims["jwks_fetcher"] = _keys_in(documents)
     return str(_MAKERS[kind](private_key=private_key(key), kid=kid, **claims))
 
 
 def make_resource_token(key: str, kid: str, documents: Documents, **claims: Any) -> str:
     return _judged(
-        lambda: create_resource_token(
-            private_key=private_key(key), kid=kid, jwks_fetcher=_keys_in(documents), **claims
-        )
+        lambda: create_resource_token(private_key=private_key(key), kid=kid, jwks_fetcher=_keys_in(documents), **claims)
     )
 
 

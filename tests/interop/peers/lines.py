@@ -1,5 +1,5 @@
-"""What the Python peers share: one JSON object a line in, one out. It runs in a peer's environment and imports nothing of
-ours.
+"""What the Python peers share: one JSON object a line in, one out. It runs in a peer's environment, so it imports
+nothing of ours.
 
 An answer is ``{"result": …}``, ``{"refused": {…}}`` when the peer said no, or ``{"broken": …}`` when it raised what it
 does not mean to.
