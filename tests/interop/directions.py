@@ -29,6 +29,11 @@ def caught(way: Way, what: str) -> pytest.MarkDecorator:
     return pytest.mark.interop(way=way, what=what, outcome="refused, rightly", fault="")
 
 
+def differs(way: Way, what: str, *, fault: str) -> pytest.MarkDecorator:
+    """Something bad is refused, with a code the text does not have for it; ``fault`` says by whom."""
+    return pytest.mark.interop(way=way, what=what, outcome="refused, with another code", fault=fault)
+
+
 def missed(way: Way, what: str, *, fault: str) -> pytest.MarkDecorator:
     """Something bad is let through; ``fault`` says by whom, and against which text."""
     return pytest.mark.interop(way=way, what=what, outcome="let through", fault=fault)

@@ -1,7 +1,7 @@
 // @hellocoop/httpsig, driven line by line: one JSON object in, one out. NODE_PATH leads to its installation.
 'use strict'
 
-const { createPrivateKey } = require('node:crypto')
+const { createPrivateKey, generateKeyPairSync } = require('node:crypto')
 const { createInterface } = require('node:readline')
 const httpsig = require('@hellocoop/httpsig')
 
@@ -15,6 +15,7 @@ globalThis.fetch = async (url, options) => {
     return found === undefined ? new Response('', { status: 404 }) : Response.json(found)
 }
 
+const FRESH = { ES384: ['ec', { namedCurve: 'P-384' }], PS256: ['rsa', { modulusLength: 2048 }] }
 const signingKey = (pem, alg) => ({ ...createPrivateKey(pem).export({ format: 'jwk' }), alg })
 
 const signed = ({ key, alg, message, scheme, ...more }, dryRun) =>
@@ -33,6 +34,11 @@ const commands = {
     send: async (given) => {
         const response = await signed(given, false)
         return { status: response.status, headers: Object.fromEntries(response.headers), body: await response.text() }
+    },
+    signWithFreshKey: async ({ alg, message }) => {
+        const [type, options] = FRESH[alg]
+        const key = generateKeyPairSync(type, options).privateKey.export({ type: 'pkcs8', format: 'pem' })
+        return Object.fromEntries((await signed({ key, alg, message, scheme: { type: 'hwk' } }, true)).headers)
     },
     verify: async ({ message, options, ...given }) => {
         documents = given.documents
