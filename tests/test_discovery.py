@@ -142,6 +142,19 @@ def test_an_unknown_key_is_looked_for_once_more_after_the_floor() -> None:
     assert setup.documents.asked[2:] == [JWKS]
 
 
+@pytest.mark.parametrize("host", ["keys.example", "keys.provider.example", "provider.example.evil.example"])
+@pytest.mark.conformance("SK:§7.3-9")
+def test_keys_on_another_host_are_fetched_only_where_they_are_pinned__sk_7_3(host: str) -> None:
+    setup = Setup()
+    elsewhere = f"https://{host}/jwks.json"
+    setup.documents.at |= {METADATA: {"issuer": PROVIDER, "jwks_uri": elsewhere}, elsewhere: setup.documents.at[JWKS]}
+    with pytest.raises(InvalidRequest):
+        setup.key()
+    assert setup.documents.asked == [METADATA]
+    pinned = setup.discovery.key(PROVIDER, DWK, "k-1", DRAFT_11, jwks_uri=elsewhere)
+    assert run(pinned, setup.documents) == KEY.public
+
+
 def test_a_pinned_jwks_uri_needs_no_metadata() -> None:
     setup = Setup()
     flow = setup.discovery.key(PROVIDER, "anything", "k-1", DRAFT_11, jwks_uri=JWKS)

@@ -251,6 +251,7 @@ HEADERS = ["signature", "signature-input", "signature-key", "content-digest", "c
 
 
 @given(st.lists(st.tuples(st.sampled_from(HEADERS), FIELD), max_size=6), ANYTHING, ANYTHING, st.binary() | st.none())
+@pytest.mark.conformance("11:§13.3-2")
 def test_any_request_is_verified_or_refused(
     headers: list[tuple[str, str]], method: str, target: str, body: bytes | None
 ) -> None:
@@ -289,11 +290,13 @@ CLAIMS: dict[str, Any] = {
 
 @given(
     either(CLAIMS, changing(*CLAIMS, "nbf", "aud", "act", "agent", "scope")),
-    st.sampled_from(["aa-agent+jwt", "aa-auth+jwt"]),
+    st.sampled_from(["aa-agent+jwt", "aa-person+jwt", "aa-auth+jwt"]),
+    DRAFTS,
 )
-def test_a_signed_token_with_any_claims_is_verified_or_refused(claims: dict[str, Any], typ: str) -> None:
-    scene = Scene(key=KEY)
-    token = jws.encode(scene.provider_key, DRAFT_01, typ, claims)
+@pytest.mark.conformance("11:§13.3-2")
+def test_a_signed_token_with_any_claims_is_verified_or_refused(claims: dict[str, Any], typ: str, draft: Draft) -> None:
+    scene = Scene(key=KEY, draft=draft)
+    token = jws.encode(scene.provider_key, draft, typ, claims)
     both = Trust.any()
     refused_properly(scene, scene.request(bearing(token)), agent_providers=both, auth_issuers=both)
 
@@ -304,13 +307,13 @@ def test_any_document_of_an_issuer_leads_to_verified_or_refused(status: int, bod
     refused_properly(scene, scene.with_agent_token(), AnyDocument(status, body), agent_providers=Trust.any())
 
 
-@given(either({"keys": [{**public(KEY), "kid": "ap-1"}]}, changing("keys")), st.lists(JSON, max_size=3))
-def test_any_jwks_leads_to_a_key_or_a_refusal(document: dict[str, Any], more: list[Any]) -> None:
+@given(either({"keys": [{**public(KEY), "kid": "ap-1"}]}, changing("keys")), st.lists(JSON, max_size=3), DRAFTS)
+def test_any_jwks_leads_to_a_key_or_a_refusal(document: dict[str, Any], more: list[Any], draft: Draft) -> None:
     scene = Scene(key=KEY)
     keys = document["keys"]
     document = {"keys": [*keys, *more]} if isinstance(keys, list) else document
     answer = AnyDocument(200, json.dumps(document).encode())
-    flow = scene.discovery.key(PROVIDER, agent_tokens.DWK, "ap-1", DRAFT_01, jwks_uri=f"{PROVIDER}/jwks.json")
+    flow = scene.discovery.key(PROVIDER, agent_tokens.DWK, "ap-1", draft, jwks_uri=f"{PROVIDER}/jwks.json")
     only(AAuthError, lambda: run(flow, answer))
 
 

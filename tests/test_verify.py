@@ -384,6 +384,7 @@ def test_step_5_hwk_names_an_algorithm_in_draft_11_and_never_in_01(scene: Scene)
 # Step 5, jkt-jwt
 
 
+@pytest.mark.conformance("SK:§7.3-2")
 def test_step_5_jkt_jwt_shows_the_stable_key_and_verifies_with_the_ephemeral_one(scene: Scene) -> None:
     stable = PrivateKey.generate(algorithm=P256)
     verified = scene.verify(scene.request(scene.jkt_jwt(stable)), fetcher=NothingIsFetched())

@@ -28,7 +28,7 @@ from aauthkit.errors import (
     UnknownKey,
 )
 from aauthkit.flow import Fetch, Fetched, Flow
-from aauthkit.identifiers import endpoint_url, server_identifier
+from aauthkit.identifiers import endpoint_url, host_of, server_identifier
 from aauthkit.keys import PublicKey
 
 WELL_KNOWN_NAMES = frozenset({"aauth-agent.json", "aauth-resource.json", "aauth-person.json", "aauth-access.json"})
@@ -163,7 +163,11 @@ class Discovery:
 
     def _jwks_uri(self, issuer: str, dwk: str) -> Flow[str]:
         document = yield from self.metadata(issuer, dwk)
-        return endpoint_url(document.get("jwks_uri"), development=self.development)
+        uri = endpoint_url(document.get("jwks_uri"), development=self.development)
+        # Signature Keys §7.3: keys on another host than the metadata need to be admitted, which pinning them does.
+        if host_of(uri) != host_of(issuer):
+            raise InvalidRequest(f"The keys of {issuer} are on another host; they are fetched only where it is pinned.")
+        return uri
 
     def _check_current(self, url: str) -> None:
         """A key that is missing from an old copy may be in the document that could not be fetched."""

@@ -54,7 +54,7 @@ JWKS = f"{PROVIDER}/jwks.json"
     ids=lambda value: repr(value)[:60],
 )
 @pytest.mark.conformance(
-    "11:§11.2-1", "11:§11.2-2", "11:§11.2-3", "11:§11.3.4-5f", "SK:§3.6-2", "SK:§3.6-3", "SK:§7.3-4"
+    "11:§11.2-1", "11:§11.2-2", "11:§11.2-3", "11:§11.3.4-5f", "SK:§3.6-2", "SK:§3.6-3", "SK:§7.3-4", "11:§11.1.2-2"
 )
 def test_a_metadata_document_that_is_not_what_it_should_be_is_refused(document: Mapping[str, Any] | bytes) -> None:
     """Rule 6: `issuer` equals the URL it came from, https only, and nothing else is fetched for it."""

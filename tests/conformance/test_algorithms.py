@@ -8,7 +8,7 @@ import pytest
 
 from aauthkit import jwt as jws
 from aauthkit.drafts import DRAFT_11
-from aauthkit.errors import InvalidJWT, InvalidKey, SignatureError, UnsupportedAlgorithm, render
+from aauthkit.errors import InvalidJWT, InvalidKey, SignatureError, UnsupportedAlgorithm, UnsupportedScheme, render
 from aauthkit.keys import ED25519, P256, Algorithm, PrivateKey, PublicKey, jwks
 from aauthkit.tokens import agent as agent_tokens
 from tests.parties import AGENT, PROVIDER, NothingIsFetched, Scene, bearing, public
@@ -90,13 +90,14 @@ def test_a_key_whose_type_or_curve_disagrees_with_its_alg_is_an_invalid_key__11_
     [
         {"kty": "RSA", "n": "AQAB", "e": "AQAB", "alg": "PS256"},
         {"kty": "RSA", "n": "AQAB", "e": "AQAB", "alg": "RS256"},
+        {"kty": "RSA", "n": "AQAB", "e": "AQAB", "alg": "RSA"},
         {"kty": "AKP", "pub": "AAAA", "alg": "ML-DSA-44"},
         {"kty": "OKP", "crv": "Ed448", "x": "AAAA", "alg": "Ed448"},
         {"kty": "EC", "crv": "P-384", "x": "AAAA", "y": "AAAA", "alg": "ES384"},
     ],
     ids=lambda jwk: jwk["alg"],
 )
-@pytest.mark.conformance("11:§11.3.4-6", "SK:§3.3-7", "SK:§3.3-10", "SK:§5.4.1")
+@pytest.mark.conformance("11:§11.3.4-6", "SK:§3.3-5", "SK:§3.3-7", "SK:§3.3-10", "SK:§5.4.1")
 def test_a_kind_of_key_that_is_not_implemented_is_told_with_what_is__11_3_4_step_6(
     scene: Scene, jwk: dict[str, str]
 ) -> None:
@@ -158,3 +159,18 @@ def test_the_key_that_was_selected_obeys_the_same_rules__sk_3_3(scene: Scene, ch
     scene.documents.at[JWKS] = {"keys": [{name: value for name, value in key.items() if value is not None}]}
     with pytest.raises(SignatureError):
         scene.verify(scene.with_agent_token())
+
+
+# What is not implemented is declined in the way that lets the caller go on
+
+
+@pytest.mark.parametrize(
+    "scheme", ['cached;cid="2f9c8a1e"', 'self-jwt;jwt="a.b.c"', 'jwks;url="https://a.example";kid="k"']
+)
+@pytest.mark.conformance("11:§11.3.4-4", "SK:§3-1", "SK:§6.2-1", "SK:§6.2-2")
+def test_a_scheme_that_is_not_implemented_is_declined_with_those_that_are__sk_6_2(scene: Scene, scheme: str) -> None:
+    with pytest.raises(UnsupportedScheme) as caught:
+        scene.verify(scene.request(scheme), schemes=frozenset({"jwt"}), fetcher=NothingIsFetched())
+    headers = render(caught.value, DRAFT_11).headers
+    assert (headers["Signature-Error"], headers["Accept-Signature-Scheme"]) == ("error=unsupported_scheme", "jwt")
+    assert "Signature-Key-Cache" not in headers

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from aauthkit import errors
-from aauthkit.errors import AAuthError, SignatureError
+from aauthkit.drafts import DRAFT_11
+from aauthkit.errors import AAuthError, Challenge, SignatureError, render
 
 Table = dict[str, int]
 AUTHORIZATION_ENDPOINT: Table = {"invalid_request": 400, "invalid_scope": 400, "invalid_account": 400}
@@ -77,3 +78,9 @@ def test_signature_failures_have_the_codes_of_the_profile_and_are_all_401__11_3_
     found = {one.code: one.status for one in tree(SignatureError)}
     assert found.keys() == SIGNATURE
     assert set(found.values()) == {401}
+
+
+@pytest.mark.conformance("11:§11.6-1")
+def test_a_requirement_is_never_in_www_authenticate__11_6() -> None:
+    headers = render(Challenge("Ask.", requirement="requirement=person-token"), DRAFT_11).headers
+    assert (headers["AAuth-Requirement"], headers["WWW-Authenticate"]) == ("requirement=person-token", "AAuth")

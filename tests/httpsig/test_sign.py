@@ -23,7 +23,9 @@ def signed(message: Message, **how: Any) -> dict[str, str]:
     return dict(sign_message(message, KEY, signature_key=SCHEME, created=NOW, **how))
 
 
-@pytest.mark.conformance("11:§11.3.3.1-1", "11:§11.3.3.2-1", "11:§11.3.3.2-3", "SK:§7.4-2", "SK:§7.8-1")
+@pytest.mark.conformance(
+    "11:§11.3.3.1-1", "11:§11.3.3.2-1", "11:§11.3.3.2-3", "SK:§7.4-2", "SK:§7.8-1", "11:§11.3.3.2-5", "SK:§4.3-1"
+)
 def test_a_get_covers_the_base_and_has_no_nonce() -> None:
     """CONTRACT §4: label `sig`, the four base components, `created`."""
     headers = signed(Message.of("GET", "https://a.example/x?y"))
