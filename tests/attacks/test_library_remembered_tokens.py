@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -315,6 +316,16 @@ def test_no_token_is_kept_in_the_memory(server: Server) -> None:
     assert hashlib.sha256(token.encode()).digest() in {digest for digest, _ in vars(server.memory)["_room_of"]}
 
 
+@pytest.fixture
+def impatient_threads() -> Iterator[None]:
+    """Threads that take turns as often as can be, so that what can happen between two steps does."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("impatient_threads")
 def test_many_threads_at_once_keep_the_memory_whole_and_bounded(server: Server) -> None:
     server.memory = VerifiedTokens(max_of_one_issuer=5)
     tokens = [server.scene.agent_token() for _ in range(12)]
@@ -324,5 +335,25 @@ def test_many_threads_at_once_keep_the_memory_whole_and_bounded(server: Server) 
         answers = list(pool.map(server.receive, messages))
     assert [answer.token for answer in answers] == [tokens[turn * 7 % 12] for turn in range(600)]
     assert len(server.memory) == 5
-    rooms = vars(server.memory)["_rooms"]
-    assert sum(map(len, rooms.values())) == 5
+
+
+@pytest.mark.usefixtures("impatient_threads")
+def test_finding_remembering_and_forgetting_one_token_at_once_is_safe(server: Server) -> None:
+    token = server.scene.agent_token()
+    server.verify(token)
+    entry = server.memory.find(token, server.rules, now=NOW)
+    assert entry is not None
+
+    def hammer(turn: int) -> None:
+        for _ in range(300):
+            if turn % 3 == 0:
+                server.memory.remember(token, entry)
+            elif turn % 3 == 1:
+                server.memory.forget(token, server.rules)
+            else:
+                assert server.memory.find(token, server.rules, now=NOW) in (entry, None)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(hammer, range(24)))
+    server.memory.forget(token, server.rules)
+    assert len(server.memory) == 0
