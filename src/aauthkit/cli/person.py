@@ -12,8 +12,9 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -38,16 +39,22 @@ from aauthkit.discovery import Discovery
 from aauthkit.drafts import DRAFT_01, DRAFT_11, DRAFTS, Draft
 from aauthkit.errors import ConfigurationError, InvalidRequest
 from aauthkit.fetching import HTTPFetcher
-from aauthkit.flow import AsyncFetcher
+from aauthkit.flow import AsyncCaller, AsyncFetcher
 from aauthkit.httpsig.replay import ReplayCache
 from aauthkit.identifiers import is_loopback, origin_of, server_identifier
 from aauthkit.keys import PrivateKey, jwks, write_new_private_file
 from aauthkit.person_server import storage as person_storage
 from aauthkit.person_server.codes import Secrets
+from aauthkit.person_server.revocation.outbox import Outbox
+from aauthkit.person_server.revocation.service import refuse_revoked_agent_token
 from aauthkit.person_server.settings import OpenIDSettings, PersonServerSettings
 from aauthkit.person_server.web.app import Parts, create_app
+from aauthkit.revoking import Revoker
+from aauthkit.server_identity import ServerIdentity
 from aauthkit.serving import OwnDocuments, RequestVerifier, answer
 from aauthkit.tokens import agent as agent_tokens
+from aauthkit.tokens import person as person_tokens
+from aauthkit.tokens import resource as resource_tokens
 from aauthkit.trust import Trust, TrustedIssuer
 from aauthkit.verify import Requirements
 
@@ -173,22 +180,26 @@ async def application(
     *,
     clock: Clock | None = None,
     network: AsyncFetcher | None = None,
+    calls: AsyncCaller | None = None,
     openid_transport: httpx2.AsyncBaseTransport | None = None,
 ) -> AsyncIterator[ASGIApp]:
-    """Both roles as one ASGI application: tables migrated, keys made, parts handed to each other.
+    """Both roles as one ASGI application: tables migrated, keys made, parts handed to each other, deliveries going out.
 
-    Time, the documents of others and the identity provider can be given, so that a test holds all of them.
+    Time, the documents of others, the calls to them and the identity provider can be given, so that a test holds all
+    of them.
     """
     asked.check()
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(_database(asked.state, asked.database))
-        if network is None:
-            network = await stack.enter_async_context(HTTPFetcher(development=asked.development))
+        outward = await stack.enter_async_context(HTTPFetcher(development=asked.development))
+        network, calls = network or outward, calls or outward
         await person_storage.RuleStore(engine).configure(
             scopes=_json_list("AAUTH_CONSENT_SCOPES", ()),
             prefixes=_json_list("AAUTH_CONSENT_PREFIXES", _DEFAULT_PREFIXES),
         )
-        yield _compose(asked, engine, clock or SystemClock(), network, openid_transport)
+        app, outbox = _compose(asked, engine, clock or SystemClock(), network, calls, openid_transport)
+        await stack.enter_async_context(outbox.running())
+        yield app
 
 
 def _compose(
@@ -196,8 +207,9 @@ def _compose(
     engine: AsyncEngine,
     clock: Clock,
     network: AsyncFetcher,
+    calls: AsyncCaller,
     openid_transport: httpx2.AsyncBaseTransport | None,
-) -> ASGIApp:
+) -> tuple[ASGIApp, Outbox]:
     settings, provider_settings = _person_server_settings(asked), _provider_settings(asked)
     keys = {draft.name: PrivateKey.load_or_create(asked.state / f"person-{draft.name}.pem") for draft in _SPOKEN}
     published = jwks((key, DRAFTS[name]) for name, key in keys.items())
@@ -210,6 +222,11 @@ def _compose(
     fetcher = OwnDocuments({f"{asked.issuer}/.well-known/{name}": document for name, document in own.items()}, network)
     discovery, replays = Discovery(development=asked.development, clock=clock), ReplayCache()
 
+    revocations = person_storage.RevocationStore(engine, clock, issuer=asked.issuer)
+    identity = ServerIdentity(issuer=asked.issuer, dwk=person_tokens.DWK, key=keys[DRAFT_11.name])
+    revoker = Revoker(identity, discovery=discovery, fetcher=fetcher, caller=calls, clock=clock)
+    outbox = Outbox(revocations, revoker, clock)
+
     def verifier(scheme: str) -> RequestVerifier:
         return RequestVerifier(
             _requirements(asked, settings, scheme),
@@ -218,6 +235,7 @@ def _compose(
             fetcher=fetcher,
             replays=replays,
             clock=clock,
+            standing=partial(refuse_revoked_agent_token, revocations),
         )
 
     async def key_set(_request: Request) -> Response:
@@ -231,13 +249,17 @@ def _compose(
         secrets=_secrets(asked.state),
         directory=provider,
         verifier=verifier("jwt"),
+        revocation_verifier=verifier("jwks_uri"),
+        revocations=revocations,
+        outbox=outbox,
         discovery=discovery,
         fetcher=fetcher,
         clock=clock,
         openid_transport=openid_transport,
     )
     provider_routes = agent_web.routes(provider, verifier("jkt-jwt"), clock)
-    return create_app(parts, beside=[Route("/.well-known/jwks.json", key_set, methods=["GET"]), *provider_routes])
+    app = create_app(parts, beside=[Route("/.well-known/jwks.json", key_set, methods=["GET"]), *provider_routes])
+    return app, outbox
 
 
 def _provider_settings(asked: ServeOptions) -> ProviderSettings:
@@ -275,15 +297,26 @@ def _trusted_resources(asked: ServeOptions) -> Trust:
 
 
 def _requirements(asked: ServeOptions, settings: PersonServerSettings, scheme: str) -> Requirements:
-    return Requirements(
+    providers = Trust.only([TrustedIssuer(issuer=asked.issuer, domain=asked.agent_domain)])
+    requirements = Requirements(
         authorities=frozenset({settings.authority}),
         drafts=_SPOKEN,
         schemes=frozenset({scheme}),
         token_types=frozenset({agent_tokens.TYP}),
-        agent_providers=Trust.only([TrustedIssuer(issuer=asked.issuer, domain=asked.agent_domain)]),
+        agent_providers=providers,
         auth_issuers=Trust.nobody(),
         audience=None,
         development=asked.development,
+    )
+    if scheme != "jwks_uri":
+        return requirements
+    # Servers sign for themselves to revoke what they issued, and for nothing else (AAuth-11 §11.12.1).
+    return replace(
+        requirements,
+        drafts=(DRAFT_11,),
+        token_types=frozenset(),
+        published={agent_tokens.DWK: providers, resource_tokens.DWK: settings.resources},
+        cover_body=True,
     )
 
 

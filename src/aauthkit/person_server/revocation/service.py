@@ -5,7 +5,7 @@ Everything is committed before anybody is told. It speaks no HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from aauthkit.clock import Clock
@@ -16,8 +16,8 @@ from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.revocation.outbox import Outbox
 from aauthkit.person_server.storage import (
     Cascade,
-    DecisionStore,
     Depends,
+    IssuedToken,
     Kind,
     RecipientOutcome,
     RevocationStore,
@@ -39,7 +39,6 @@ class RevocationService:
         *,
         store: RevocationStore,
         outbox: Outbox,
-        decisions: DecisionStore,
         directory: AgentDirectory,
         secrets: Secrets,
         announce: Callable[[str], None],
@@ -48,7 +47,6 @@ class RevocationService:
         """``announce`` wakes those who wait for a pending request."""
         self._store = store
         self._outbox = outbox
-        self._decisions = decisions
         self._directory = directory
         self._secrets = secrets
         self._announce = announce
@@ -112,13 +110,12 @@ class RevocationService:
         issuer = self._directory.issuer
         handle = self.handle(Kind.AGENT, issuer, agent_id)
         cascade = await self._store.revoke_agent(issuer, agent_id, person_id=person_id, handle_hash=hashed(handle))
-        # Both may be repeated: whoever was interrupted here presses the button again.
+        # The provider's own record; whoever was interrupted before it presses the button again.
         await self._directory.revoke(agent_id, person_id)
-        await self._decisions.withdraw_agent(agent_id, person_id)
         return await self._told(cascade)
 
     async def revoke_token(self, jti: str, person_id: str) -> list[RecipientOutcome]:
-        """Take one access back: the token, what was issued from it, and what made it issued without asking."""
+        """Take one access back: the token and what was issued from it, and the agreement that would issue another."""
         cascade = await self._store.revoke_own(
             jti, person_id=person_id, handle_hash=hashed(self.handle(Kind.OWN_TOKEN, "", jti))
         )
@@ -128,6 +125,13 @@ class RevocationService:
 
     async def outcomes_of_agent(self, agent_id: str) -> list[RecipientOutcome]:
         return await self._store.outcomes(Kind.AGENT, self._directory.issuer, agent_id)
+
+    async def standing(self, issued: Sequence[IssuedToken]) -> dict[str, str]:
+        """`good`, `revoked` or `over` for each token, by its jti: what a person may still take back."""
+        revoked = await self._store.revoked_tokens_of([token.jti for token in issued])
+        now = self._clock.now()
+        over = {token.jti: "good" if token.expires_at > now else "over" for token in issued}
+        return over | dict.fromkeys(revoked, "revoked")
 
     async def _told(self, cascade: Cascade) -> list[RecipientOutcome]:
         self._tell(cascade.announced)

@@ -38,7 +38,13 @@ from aauthkit.person_server.storage.revocation_schema import (
     revocations,
     revoked_agents,
 )
-from aauthkit.person_server.storage.schema import agent_tokens, issued_tokens, pending_requests, person_tokens
+from aauthkit.person_server.storage.schema import (
+    agent_tokens,
+    consents,
+    issued_tokens,
+    pending_requests,
+    person_tokens,
+)
 from aauthkit.revocation import CLOCK_SKEW, MOST_OF_ALL, MOST_OF_ONE_ISSUER, Outcome, too_many
 
 # Longer than any delivery takes; a replica that died holds a delivery back no longer than this.
@@ -51,6 +57,7 @@ _ASK_AGAIN = timedelta(seconds=5)
 _SHOWN_FOR = timedelta(hours=24)
 # Bound parameters a statement; every database of ours takes more.
 _MANY = 500
+_OF_A_TOKEN = ("jti", "resource", "expires_at", "agent_issuer", "agent")
 # Any constant will do, as long as every process of ours takes the same one.
 _ISSUING_LOCK = 0x4141_7265
 
@@ -222,6 +229,9 @@ class RevocationStore:
             if known is not None:
                 return await self._again(connection, known)
             await connection.execute(insert(revoked_agents).values(agent_issuer=issuer, agent=agent, revoked_at=now))
+            await connection.execute(
+                delete(consents).where(consents.c.agent == agent, consents.c.person_id == person_id)
+            )
             condition = and_(pending_requests.c.agent_issuer == issuer, pending_requests.c.agent == agent)
             ended = await self._end(connection, condition, "agent")
             tokens = await self._tokens_of_agent(connection, issuer, agent)
@@ -230,8 +240,10 @@ class RevocationStore:
             )
 
     async def revoke_own(self, jti: str, *, person_id: str, handle_hash: str) -> Cascade | None:
-        """The person takes one person token or auth token back, with what was issued from it. None when it is not
-        theirs or has expired."""
+        """The person takes one person token or auth token back, with what was issued from it and what they agreed to.
+
+        None when it is not theirs or has expired.
+        """
         async with _exclusively(self._engine) as connection:
             known = await _cascade(connection, Kind.OWN_TOKEN, self._issuer, jti)
             if known is not None:
@@ -239,6 +251,8 @@ class RevocationStore:
             tokens = await self._live(connection, "jti", [jti], person_id=person_id)
             if not tokens:
                 return None
+            for token in tokens:
+                await self._disagree(connection, token, person_id)
             tokens = await self._with_descendants(connection, tokens)
             until = max(token.expires_at for token in tokens)
             return await self._start(
@@ -432,6 +446,18 @@ class RevocationStore:
             )
         return Cascade(id=cascade_id, kind=kind, issuer=issuer, subject=subject, collected=False, announced=ended)
 
+    async def _disagree(self, connection: AsyncConnection, token: Any, person_id: str) -> None:
+        """Forget what would issue such a token again without asking."""
+        await connection.execute(
+            delete(consents).where(
+                consents.c.person_id == person_id,
+                consents.c.agent_issuer == token.agent_issuer,
+                # An intermediary is agreed to by its identifier.
+                consents.c.agent.in_((token.agent, token.agent_issuer)),
+                consents.c.resource == token.resource,
+            )
+        )
+
     async def _again(self, connection: AsyncConnection, row: Any) -> Cascade:
         """§11.12.3 "Idempotence": nothing new; what did not succeed is tried again, and its outcome waited for."""
         now = self._clock.now()
@@ -489,7 +515,7 @@ class RevocationStore:
                 # Before draft 11 an upstream token was always ours, and its issuer was not written down.
                 guard.append(or_(table.c.upstream_issuer == self._issuer, table.c.upstream_issuer.is_(None)))
             for some in _chunks(values):
-                query = select(table.c.jti, table.c.resource, table.c.expires_at, table.c.agent_issuer).where(
+                query = select(*(table.c[name] for name in _OF_A_TOKEN)).where(
                     table.c[column].in_(some), table.c.expires_at > since, *guard
                 )
                 found += (await connection.execute(query)).all()

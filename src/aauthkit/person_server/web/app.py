@@ -28,13 +28,16 @@ from aauthkit.person_server.consent import Consents
 from aauthkit.person_server.openid import OpenIDClient
 from aauthkit.person_server.pending import PendingEndpoint
 from aauthkit.person_server.ports import AgentDirectory
+from aauthkit.person_server.revocation.outbox import Outbox
+from aauthkit.person_server.revocation.service import RevocationService
 from aauthkit.person_server.settings import PersonServerSettings
-from aauthkit.person_server.storage import DecisionStore, PersonStore, RuleStore
+from aauthkit.person_server.storage import DecisionStore, PersonStore, RevocationStore, RuleStore
 from aauthkit.person_server.token import TokenEndpoint, TokenIssuer
 from aauthkit.person_server.waiting import Changes
 from aauthkit.person_server.web.agents import AgentEndpoints
 from aauthkit.person_server.web.pages import Pages
 from aauthkit.person_server.web.person import PersonEndpoints
+from aauthkit.person_server.web.revocation import RevocationEndpoints
 from aauthkit.person_server.web.sessions import Sessions
 from aauthkit.serving import EXCEPTION_HANDLERS, RequestVerifier, answer
 
@@ -74,6 +77,11 @@ class Parts:
     directory: AgentDirectory
     verifier: RequestVerifier
     """Admits the scheme `jwt` with agent tokens of the trusted providers, and nothing else."""
+    revocation_verifier: RequestVerifier
+    """Admits the scheme `jwks_uri` of agent providers and resources, with the body covered, and nothing else."""
+    revocations: RevocationStore
+    outbox: Outbox
+    """Runs as long as the application does; whoever starts one starts the other."""
     discovery: Discovery
     fetcher: AsyncFetcher
     clock: Clock
@@ -96,6 +104,15 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
     consents = Consents(
         settings=settings, decisions=decisions, directory=parts.directory, changes=changes, clock=parts.clock
     )
+    revocation = RevocationService(
+        store=parts.revocations,
+        outbox=parts.outbox,
+        directory=parts.directory,
+        secrets=parts.secrets,
+        announce=changes.announce,
+        clock=parts.clock,
+    )
+    revocation_endpoints = RevocationEndpoints(settings, parts.revocation_verifier, revocation)
     agents = _agent_endpoints(parts, decisions, rules, changes)
     people = PersonEndpoints(
         settings,
@@ -104,6 +121,7 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         decisions=decisions,
         rules=rules,
         directory=parts.directory,
+        revocation=revocation,
     )
     pages = Pages(
         settings,
@@ -112,6 +130,7 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         decisions=decisions,
         rules=rules,
         directory=parts.directory,
+        revocation=revocation,
         secrets=parts.secrets,
     )
 
@@ -135,6 +154,7 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
             Route("/health", health, methods=["GET"]),
             Route("/token", agents.token, methods=["POST"]),
             Route("/pending/{handle}", agents.poll, methods=["GET"]),
+            *revocation_endpoints.routes(),
             *people.routes(),
             *pages.routes(),
         ],

@@ -19,10 +19,11 @@ from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.consent import Consents, Decider
 from aauthkit.person_server.policy import rule_value
 from aauthkit.person_server.ports import AgentDirectory
+from aauthkit.person_server.revocation.service import RevocationService
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.states import OPEN
 from aauthkit.person_server.storage import DecisionStore, PendingRequest, RuleStore
-from aauthkit.person_server.web.person import revoke_agent, stop_asking
+from aauthkit.person_server.web.person import stop_asking
 from aauthkit.person_server.web.sessions import Sessions, SignedIn
 from aauthkit.person_server.web.showing import Showing, one_of, page, text_in
 
@@ -39,6 +40,7 @@ class Pages(Showing):
         decisions: DecisionStore,
         rules: RuleStore,
         directory: AgentDirectory,
+        revocation: RevocationService,
         secrets: Secrets,
     ) -> None:
         super().__init__(settings, sessions)
@@ -46,6 +48,7 @@ class Pages(Showing):
         self._decisions = decisions
         self._rules = rules
         self._directory = directory
+        self._revocation = revocation
         self._secrets = secrets
 
     def routes(self) -> list[Route | Mount]:
@@ -64,6 +67,7 @@ class Pages(Showing):
             Route("/ui/decide/{pending_id}", self.decide, methods=["POST"]),
             Route("/ui/enrolments/{id}", self.decide_enrolment, methods=["POST"]),
             Route("/ui/revoke", self.revoke, methods=["POST"]),
+            Route("/ui/tokens/revoke", self.revoke_token, methods=["POST"]),
             Route("/ui/withdraw", self.withdraw, methods=["POST"]),
             Route("/ui/rules", self.change_rules, methods=["POST"]),
             Mount("/ui/static", StaticFiles(directory=Path(__file__).parent / "static")),
@@ -77,11 +81,13 @@ class Pages(Showing):
     @page
     async def agents(self, request: Request) -> Response:
         signed_in = await self._sessions.required(request)
+        agents = await self._directory.agents_of(signed_in.person.id)
         return self.show(
             "agents.html",
             signed_in,
             enrolments=await self._directory.waiting_enrolments(),
-            agents=await self._directory.agents_of(signed_in.person.id),
+            agents=agents,
+            told={a.agent_id: await self._revocation.outcomes_of_agent(a.agent_id) for a in agents if a.revoked},
             open_requests=[r for r in await self._decisions.requests_of(signed_in.person.id) if r.state in OPEN],
         )
 
@@ -117,7 +123,13 @@ class Pages(Showing):
     async def tokens(self, request: Request) -> Response:
         signed_in = await self._sessions.required(request)
         issued = await self._decisions.issued_for(signed_in.person.id)
-        return self.show("tokens.html", signed_in, issued=issued, names=await self._names(signed_in))
+        return self.show(
+            "tokens.html",
+            signed_in,
+            issued=issued,
+            names=await self._names(signed_in),
+            standing=await self._revocation.standing(issued),
+        )
 
     @page
     async def settings(self, request: Request) -> Response:
@@ -198,8 +210,14 @@ class Pages(Showing):
     @page
     async def revoke(self, request: Request) -> Response:
         signed_in, form = await self.form(request)
-        await revoke_agent(self._directory, self._decisions, text_in(form, "agent_id"), signed_in.person.id)
+        await self._revocation.revoke_agent(text_in(form, "agent_id"), signed_in.person.id)
         return RedirectResponse("/ui/", status_code=303)
+
+    @page
+    async def revoke_token(self, request: Request) -> Response:
+        signed_in, form = await self.form(request)
+        await self._revocation.revoke_token(text_in(form, "jti"), signed_in.person.id)
+        return RedirectResponse("/ui/tokens", status_code=303)
 
     @page
     async def withdraw(self, request: Request) -> Response:

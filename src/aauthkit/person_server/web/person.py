@@ -21,9 +21,18 @@ from aauthkit.person_server.consent import Consents, Decider
 from aauthkit.person_server.openid import NotSignedIn
 from aauthkit.person_server.policy import rule_value
 from aauthkit.person_server.ports import AgentDirectory, KnownAgent, WaitingEnrolment
+from aauthkit.person_server.revocation.service import RevocationService
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.states import OPEN, State
-from aauthkit.person_server.storage import SERVER, Consent, DecisionStore, IssuedToken, PendingRequest, RuleStore
+from aauthkit.person_server.storage import (
+    SERVER,
+    Consent,
+    DecisionStore,
+    IssuedToken,
+    PendingRequest,
+    RecipientOutcome,
+    RuleStore,
+)
 from aauthkit.person_server.web.sessions import CSRF_HEADER, Sessions, SignedIn
 from aauthkit.serving import answer, json_object, read_body, text_member
 
@@ -42,6 +51,7 @@ class PersonEndpoints:
         decisions: DecisionStore,
         rules: RuleStore,
         directory: AgentDirectory,
+        revocation: RevocationService,
     ) -> None:
         self._settings = settings
         self._sessions = sessions
@@ -49,6 +59,7 @@ class PersonEndpoints:
         self._decisions = decisions
         self._rules = rules
         self._directory = directory
+        self._revocation = revocation
 
     def routes(self) -> list[Route]:
         return [
@@ -61,6 +72,8 @@ class PersonEndpoints:
             Route("/person/registrations/{id}/deny", self.deny_registration, methods=["POST"]),
             Route("/person/bindings", self.bindings, methods=["GET"]),
             Route("/person/bindings/{agent_id}/revoke", self.revoke, methods=["POST"]),
+            Route("/person/bindings/{agent_id}/revocation", self.revocation, methods=["GET"]),
+            Route("/person/tokens/{jti}/revoke", self.revoke_token, methods=["POST"]),
             Route("/person/consents", self.remembered, methods=["GET"]),
             Route("/person/consents/{id}", self.withdraw, methods=["DELETE"]),
             Route("/admin/issued-tokens", self.issued_tokens, methods=["GET"]),
@@ -112,6 +125,15 @@ class PersonEndpoints:
         person_id = (await self._sessions.required(request)).person.id
         return answer(200, [agent_json(agent) for agent in await self._directory.agents_of(person_id)])
 
+    async def revocation(self, request: Request) -> Response:
+        """What became of a revocation, recipient by recipient: those who did not answer are tried again."""
+        person_id = (await self._sessions.required(request)).person.id
+        agent = await self._directory.agent(request.path_params["agent_id"])
+        if agent is None or agent.person_id != person_id:
+            raise NotFound("You have no such agent.")
+        recipients = await self._revocation.outcomes_of_agent(agent.agent_id)
+        return answer(200, {"recipients": recipients_json(recipients)})
+
     async def remembered(self, request: Request) -> Response:
         person_id = (await self._sessions.required(request)).person.id
         return answer(200, [consent_json(consent) for consent in await self._decisions.consents_of(person_id)])
@@ -140,8 +162,13 @@ class PersonEndpoints:
 
     async def revoke(self, request: Request) -> Response:
         person_id = (await self._changing(request)).person.id
-        await revoke_agent(self._directory, self._decisions, request.path_params["agent_id"], person_id)
-        return answer(200, {"status": "revoked"})
+        recipients = await self._revocation.revoke_agent(request.path_params["agent_id"], person_id)
+        return answer(200, {"status": "revoked", "recipients": recipients_json(recipients)})
+
+    async def revoke_token(self, request: Request) -> Response:
+        person_id = (await self._changing(request)).person.id
+        recipients = await self._revocation.revoke_token(request.path_params["jti"], person_id)
+        return answer(200, {"status": "revoked", "recipients": recipients_json(recipients)})
 
     async def withdraw(self, request: Request) -> Response:
         person_id = (await self._changing(request)).person.id
@@ -238,6 +265,10 @@ def agent_json(agent: KnownAgent) -> dict[str, Any]:
     }
 
 
+def recipients_json(found: Sequence[RecipientOutcome]) -> list[dict[str, Any]]:
+    return [{"resource_iss": outcome.recipient, "status": outcome.status} for outcome in found]
+
+
 def consent_json(consent: Consent) -> dict[str, Any]:
     return {
         "id": consent.id,
@@ -290,13 +321,6 @@ def _rule_in(members: Mapping[str, Any]) -> tuple[str, str]:
 
 
 # Changes that pages make too
-
-
-async def revoke_agent(directory: AgentDirectory, decisions: DecisionStore, agent_id: str, person_id: str) -> None:
-    """From the commit on the agent gets nothing, and nothing agreed to is remembered."""
-    if not await directory.revoke(agent_id, person_id):
-        raise NotFound("You have no such agent.")
-    await decisions.withdraw_agent(agent_id, person_id)
 
 
 async def stop_asking(rules: RuleStore, person_id: str, kind: str, value: str) -> None:
