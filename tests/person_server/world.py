@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,7 +25,7 @@ from aauthkit.clock import FixedClock
 from aauthkit.database import open_database
 from aauthkit.drafts import DRAFT_01
 from aauthkit.errors import Unavailable
-from aauthkit.flow import Fetch, Fetched
+from aauthkit.flow import Call, Fetch, Fetched
 from aauthkit.httpsig.message import Message
 from aauthkit.httpsig.sign import sign_message
 from aauthkit.keys import PrivateKey, b64url_encode, jwks
@@ -43,18 +43,31 @@ START = 1_795_300_000.0
 _IDP_KEY = RSAKey.generate_key(2048, {"kid": "idp", "use": "sig"})
 
 
+Answering = Callable[[Call], Fetched | Awaitable[Fetched]]
+
+
 class Network:
-    """The documents of others. What is not published does not answer; what was fetched is noted."""
+    """The documents of others, and those who are called. What is not there does not answer; all is noted."""
 
     def __init__(self) -> None:
         self.documents: dict[str, Any] = {}
         self.fetched: list[str] = []
+        self.calls: list[Call] = []
+        self.answers: dict[str, Answering] = {}
 
     async def fetch(self, request: Fetch) -> Fetched:
         self.fetched.append(request.url)
         if request.url not in self.documents:
             raise Unavailable("nobody answers there")
         return Fetched(status=200, body=json.dumps(self.documents[request.url]).encode())
+
+    async def call(self, request: Call) -> Fetched:
+        """What whoever stands at that URL answers; nobody, unless a test put somebody there."""
+        self.calls.append(request)
+        if request.url not in self.answers:
+            raise Unavailable("nobody answers there")
+        answer = self.answers[request.url](request)
+        return await answer if isinstance(answer, Awaitable) else answer
 
 
 class Resource:
@@ -284,7 +297,7 @@ async def world_at(state: Path, *, clock: FixedClock | None = None, **options: A
         "development": True,
     }
     asked = ServeOptions(**settings | options)
-    async with application(asked, clock=clock, network=network, openid_transport=idp.transport) as app:
+    async with application(asked, clock=clock, network=network, calls=network, openid_transport=idp.transport) as app:
         world = World(app, state, clock, network, idp)
         try:
             yield world
