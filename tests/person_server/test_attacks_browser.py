@@ -192,6 +192,7 @@ async def test_a_persons_bearer_token_decides_for_automation(world: World) -> No
     assert (await harness.post(f"/consent/{found['pending_id']}/decision", json={"approved": True})).json() == {}
 
 
+@pytest.mark.conformance("11:§3-1", "11:§7.2.1-7", "11:§13.3-1", "11:§13.3-3")
 async def test_what_an_agent_writes_is_shown_and_never_run(world: World) -> None:
     agent, person = await world.agent(name="<script>alert(1)</script>"), await world.person()
     wrote = (

@@ -47,6 +47,7 @@ async def test_a_delegation_by_another_key_that_names_the_victim_is_refused(worl
 
 
 @pytest.mark.parametrize("path", ["/consent/{id}/decision", "/ui/decide/{id}"])
+@pytest.mark.conformance("11:§11.6.3.1-5", "11:§13.13-1")
 async def test_deciding_without_a_login_is_refused(world: World, path: str) -> None:
     agent, person, resource = await world.agent(), await world.person(), world.resource()
     pending_id = await arrive(person, await deferred(agent, resource))
@@ -60,6 +61,7 @@ async def test_reading_a_request_without_a_login_is_refused(world: World) -> Non
     assert (await world.client.get("/consent", params={"code": code_of(first)})).status_code == 401
 
 
+@pytest.mark.conformance("11:§11.6.3.1-6")
 async def test_an_agents_signature_never_decides_its_own_request(world: World) -> None:
     agent, person, resource = await world.agent(), await world.person(), world.resource()
     first = await deferred(agent, resource)
@@ -74,6 +76,7 @@ async def test_an_agents_signature_never_decides_its_own_request(world: World) -
         assert response.status_code == 401
 
 
+@pytest.mark.conformance("11:§13.13-1")
 async def test_another_person_cannot_see_or_decide(world: World) -> None:
     agent, resource = await world.agent("alice"), world.resource()
     first = await deferred(agent, resource)
@@ -141,6 +144,7 @@ async def test_polling_another_agents_enrolment_looks_like_nothing(world: World)
     assert (stolen.status_code, stolen.json()["error"]) == (404, "not_found")
 
 
+@pytest.mark.conformance("11:§11.6.3.1-8")
 async def test_guessing_codes_is_stopped_for_the_guesser_only(world: World) -> None:
     agent, resource = await world.agent("alice"), world.resource()
     alice, mallory = await world.person("alice"), await world.person("mallory")
@@ -169,6 +173,7 @@ async def test_guessing_past_the_limit_closes_the_guessers_own_requests_and_nobo
     assert (refused.status_code, refused.json()["error"]) == (403, "abandoned")
 
 
+@pytest.mark.conformance("11:§11.6.3.1-8")
 async def test_guessing_many_codes_at_once_is_no_way_round_the_limit(world: World) -> None:
     person = await world.person()
     guesses = (person.client.get("/consent", params={"code": f"AAAAA-{number:05d}"}) for number in range(30))
@@ -177,6 +182,7 @@ async def test_guessing_many_codes_at_once_is_no_way_round_the_limit(world: Worl
     assert set(answers) <= {404, 429}
 
 
+@pytest.mark.conformance("11:§11.6.3.1-3", "11:§11.6.3.1-4")
 async def test_a_code_is_read_however_a_person_types_it(world: World) -> None:
     agent, person = await world.agent(), await world.person()
     first = await deferred(agent, world.resource())
