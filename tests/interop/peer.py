@@ -88,7 +88,8 @@ def _as_json(value: Any) -> Any:
             return {
                 "method": value.method,
                 "url": f"{value.scheme}://{value.authority}{value.path}{query}",
-                "headers": dict(value.headers),
+                # As people write them: one peer looks for "Content-Type" in exactly these letters.
+                "headers": {name.title(): text for name, text in value.headers},
                 "body": (value.body or b"").decode(),
             }
     raise TypeError(f"{type(value).__name__} is nothing a peer is told")

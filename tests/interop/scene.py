@@ -21,7 +21,7 @@ from aauthkit.tokens.presented import PresentedToken
 from aauthkit.tokens.resource import ResourceToken, build_resource_token, judge_resource_token
 from aauthkit.trust import Trust, TrustedIssuer
 from aauthkit.verify import VerifiedRequest
-from tests.parties import PERSON_SERVER, RESOURCE, Scene, bearing, issuer_documents
+from tests.parties import PERSON_SERVER, RESOURCE, Scene, bearing, issuer_documents, with_field
 
 BODY = b'{"a": 1}'
 OTHER_RESOURCE = "https://other.example"
@@ -95,6 +95,27 @@ def unsigned(method: str = "POST", url: str = f"{RESOURCE}/things") -> Message:
 def as_sent(message: Message, headers: Mapping[str, str]) -> Message:
     """The message with the headers a peer made."""
     return replace(message, headers=tuple((name.lower(), value) for name, value in headers.items()))
+
+
+# A peer that writes base64url in Signature, where RFC 9651 §3.3.5 has base64, and what it would have written.
+
+
+def in_base64(message: Message) -> Message:
+    """The peer's signature in the alphabet of the text."""
+    text = _signature_text(message).replace("-", "+").replace("_", "/")
+    return with_field(message, "signature", f"sig=:{text}{'=' * (-len(text) % 4)}:")
+
+
+def in_base64url(message: Message) -> Message:
+    """Our signature in the alphabet of the peer."""
+    text = _signature_text(message).replace("+", "-").replace("/", "_").rstrip("=")
+    return with_field(message, "signature", f"sig=:{text}:")
+
+
+def _signature_text(message: Message) -> str:
+    value = message.field("signature")
+    assert value is not None
+    return value.removeprefix("sig=:").removesuffix(":")
 
 
 # What somebody on the way may do to a signed request.

@@ -29,8 +29,18 @@ from aauthkit.trust import Trust, TrustedIssuer
 from aauthkit.verify import Level, VerifiedRequest
 from tests.interop.directions import IT_MAKES, WE_MAKE, caught, refused, speaks
 from tests.interop.peer import Peer, PeerRefuses
-from tests.interop.scene import BODY, OTHER_RESOURCE, TAMPERING, Meeting, as_sent, meeting, unsigned
-from tests.parties import AGENT, HOST, PERSON_SERVER, PROVIDER, RESOURCE, bearing, issuer_documents, with_field
+from tests.interop.scene import (
+    BODY,
+    OTHER_RESOURCE,
+    TAMPERING,
+    Meeting,
+    as_sent,
+    in_base64,
+    in_base64url,
+    meeting,
+    unsigned,
+)
+from tests.parties import AGENT, HOST, PERSON_SERVER, PROVIDER, RESOURCE, bearing, issuer_documents
 
 PEER = "aauth"
 SPEAKS = "draft 11"
@@ -299,22 +309,6 @@ def its_request(peer: Peer, scene: Meeting, message: Message, token: str, to: st
         signed = as_sent(message, peer.ask("sign", key=scene.key, message=message, token=token, to=to))
         if {"-", "_"} & set(signed.field("signature") or ""):
             return signed
-
-
-def in_base64(message: Message) -> Message:
-    """The peer's signature in the alphabet of RFC 9651."""
-    value = message.field("signature") or ""
-    label, text = value.removesuffix(":").split("=:", 1)
-    text = text.replace("-", "+").replace("_", "/")
-    return with_field(message, "signature", f"{label}=:{text}{'=' * (-len(text) % 4)}:")
-
-
-def in_base64url(message: Message) -> Message:
-    """Our signature in the alphabet of the peer."""
-    value = message.field("signature") or ""
-    return with_field(
-        message, "signature", "sig=" + value.removeprefix("sig=").replace("+", "-").replace("/", "_").replace("=", "")
-    )
 
 
 @refused(IT_MAKES, "a request with an agent, person or auth token", fault=_ALPHABET)

@@ -44,7 +44,7 @@ def verify(message: dict[str, Any], documents: Documents, *, authority: str) -> 
     outcome = verifier.verify_request(message["method"], message["url"], message["headers"], body_of(message))
     if not outcome["valid"]:
         raise Refused(code=None, detail=outcome["error"])
-    return outcome
+    return dict(outcome)
 
 
 def make_token(kind: str, key: str, kid: str, **claims: Any) -> str:

@@ -73,18 +73,17 @@ def make_token(kind: str, key: str, kid: str, documents: Documents | None = None
     return str(_MAKERS[kind](private_key=private_key(key), kid=kid, **claims))
 
 
-def make_resource_token(key: str, kid: str, documents: Documents, **claims: Any) -> str:
-    return _judged(
-        lambda: create_resource_token(private_key=private_key(key), kid=kid, jwks_fetcher=_keys_in(documents), **claims)
-    )
+def make_resource_token(key: str, kid: str, documents: Documents, **claims: Any) -> Any:
+    keys = _keys_in(documents)
+    return _judged(lambda: create_resource_token(private_key=private_key(key), kid=kid, jwks_fetcher=keys, **claims))
 
 
-def judge_token(token: str, documents: Documents, **expected: Any) -> dict[str, Any]:
-    return _judged(lambda: dict(verify_token(token, _keys_in(documents), **expected)))
+def judge_token(token: str, documents: Documents, **expected: Any) -> Any:
+    return _judged(lambda: verify_token(token, _keys_in(documents), **expected))
 
 
-def judge_resource_token(token: str, documents: Documents, **expected: Any) -> dict[str, Any]:
-    return _judged(lambda: dict(verify_resource_token(token, _keys_in(documents), **expected)))
+def judge_resource_token(token: str, documents: Documents, **expected: Any) -> Any:
+    return _judged(lambda: verify_resource_token(token, _keys_in(documents), **expected))
 
 
 def revoke(message: dict[str, Any], documents: Documents, *, recipient: str, from_: list[str]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def sign(key: str, message: dict[str, Any], token: str) -> dict[str, str]:
         return _texts(signer.sign_aauth(**_request(message), token=token, body=body_of(message)))
     # Its agent's signer holds Ed25519 only; this is the function beneath it.
     headers = {**message["headers"], "Signature-Key": f'sig=jwt;jwt="{token}"'}
-    covered = _COVERED
+    covered: tuple[str, ...] = _COVERED
     if body := body_of(message):
         headers["Content-Digest"] = content_digest(body)
         covered += ("content-digest", "content-type")
