@@ -22,7 +22,7 @@
     │   └── InvalidResponse            a server answered something the protocol does not allow
     ├── DeniedError (403)              understood and refused
     │   └── Denied, Abandoned, Revoked, UntrustedIssuer, UnsupportedIssuer, PolicyDenied, AgentRevoked,
-    │       InteractionRequired
+    │       InteractionRequired, RequirementNotMet
     ├── Challenge (401)                more authorization is needed; carries AAuth-Requirement
     ├── Expired (408)                  nobody decided in time
     ├── Unavailable (503)              a party that is needed does not answer
@@ -400,6 +400,7 @@ class Gone(PeerError):
     """What was here is over for good, withdrawn by the one who asked for it; never retried."""
 
     code = "gone"
+    code_01 = "invalid_code"
     status = 410
 
 
@@ -493,6 +494,12 @@ class InteractionRequired(DeniedError):
 
     code = "user_unreachable"
     code_01 = "interaction_required"
+
+
+class RequirementNotMet(DeniedError):
+    """A server asks for what this agent cannot give: payment, a person server, a requirement it does not know."""
+
+    code = "requirement_not_met"
 
 
 class Challenge(AAuthError):

@@ -16,7 +16,7 @@ from aauthkit import jwt as jws
 from aauthkit.agent import Agent
 from aauthkit.clock import FixedClock
 from aauthkit.drafts import DRAFT_01
-from aauthkit.errors import AAuthError, CannotSign, InvalidResponse, Unavailable, UntrustedIssuer
+from aauthkit.errors import AAuthError, CannotSign, InvalidResponse, RequirementNotMet, Unavailable, UntrustedIssuer
 from aauthkit.headers import requirement
 from aauthkit.jwt import encode
 from aauthkit.keys import PrivateKey, PublicKey, jwks
@@ -195,13 +195,25 @@ async def test_the_comma_form_of_a_challenge_is_read_too(network: Network, agent
     assert (await get(agent)).text == "in"
 
 
-@pytest.mark.parametrize("header", [None, "requirement=agent-token", "requirement=person-token", "requirement=magic"])
+@pytest.mark.parametrize("header", [None, "requirement=agent-token", "requirement=person-token"])
 async def test_a_401_that_asks_for_nothing_we_have_is_the_applications(
     network: Network, agent: Agent, hostile: Hostile, header: str | None
 ) -> None:
     headers = {"AAuth-Requirement": header} if header else {}
     hostile.challenge = lambda _: Response(status_code=401, headers=headers)
     assert (await get(agent)).status_code == 401
+    assert len(network.crossings) == 1
+
+
+@pytest.mark.conformance("11:§11.6.2")
+@pytest.mark.parametrize(("status", "words"), [(401, "'magic'"), (402, "paid")])
+async def test_a_requirement_that_cannot_be_met_is_told_in_words__11_6_2(
+    network: Network, agent: Agent, hostile: Hostile, status: int, words: str
+) -> None:
+    headers = {"AAuth-Requirement": "requirement=magic"}
+    hostile.challenge = lambda _: Response(status_code=status, headers=headers)
+    with pytest.raises(RequirementNotMet, match=words):
+        await get(agent)
     assert len(network.crossings) == 1
 
 
@@ -399,7 +411,7 @@ async def test_what_a_redirect_leads_to_starts_nothing(
     evil = Hostile(network, hostile.clock, EVIL)
     evil.values = lambda request: {}  # type: ignore[method-assign]
     evil.challenge = lambda _: JSONResponse({"status": "pending"}, status, headers)
-    held = dict(agent.store._tokens)
+    held = agent.store.auth.values()
 
     async def redirecting(scope: Scope, receive: Receive, send: Send) -> None:
         await Response(status_code=307, headers={"Location": f"{EVIL}/x"})(scope, receive, send)
@@ -410,7 +422,7 @@ async def test_what_a_redirect_leads_to_starts_nothing(
     assert response.status_code == status
     assert [crossing.signed for crossing in network.crossings] == [True, False]
     assert not [n for n, _ in network.to(EVIL)[0].headers if n.lower() in (b"signature-key", b"content-digest")]
-    assert dict(agent.store._tokens) == held
+    assert agent.store.auth.values() == held
     assert agent.store.cover(ORDERS) == ()
 
 

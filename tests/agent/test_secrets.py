@@ -9,10 +9,16 @@ from typing import Any
 import pytest
 
 from aauthkit.agent import Agent
-from aauthkit.agent.exchange import Exchange
+from aauthkit.agent.challenge import Carried
+from aauthkit.agent.credentials import Credentials
+from aauthkit.agent.exchange import Behind, Exchange
+from aauthkit.agent.person_server import About
 from aauthkit.agent.steps import Call, Incoming, Outgoing, Send
-from aauthkit.drafts import DRAFT_01
+from aauthkit.agent.store import HeldToken
+from aauthkit.drafts import DRAFT_11
 from aauthkit.errors import AAuthError, CannotSign
+from aauthkit.keys import PrivateKey
+from aauthkit.tokens.auth import AuthToken
 from aauthkit.tokens.resource import ResourceToken
 from tests.roles.network import Network
 from tests.roles.peers import ORDERS, PROVIDER, Protected, Provider, failure
@@ -20,11 +26,24 @@ from tests.roles.peers import ORDERS, PROVIDER, Protected, Provider, failure
 pytestmark = pytest.mark.anyio
 
 SECRET = "eyJzZWNyZXQ.eyJzZWNyZXQ.c2VjcmV0"
+KEY = PrivateKey.generate()
+CREDENTIALS = Credentials(agent="aauth:a@b.example", key=KEY, signature_key=SECRET, draft=DRAFT_11, token=SECRET)
+AUTH_TOKEN = AuthToken(
+    issuer=PROVIDER,
+    dwk="aauth-person.json",
+    audience=ORDERS,
+    key=KEY.public,
+    scope="s",
+    sub="s",
+    jti="1",
+    issued_at=1,
+    expires_at=2,
+)
 
 
 def secrets_of(agent: Agent, provider: Provider) -> list[str]:
     """Every token the agent has seen, by its signature part, and its keys' private halves."""
-    held = [token.raw for token in agent.store._tokens.values()]
+    held = [token.raw for token in agent.store.auth.values()]
     current = agent.identity.current
     assert current is not None
     asked = [value for body in provider.asked for name, value in body.items() if name.endswith("token")]
@@ -48,7 +67,7 @@ async def test_nothing_of_an_agent_prints_a_token(
     secrets = secrets_of(agent, provider)
     assert len(secrets) == 3
     shown = [repr(agent), repr(agent.auth()), repr(agent.identity), repr(agent.identity.current), repr(agent.store)]
-    shown += [repr(token) for token in agent.store._tokens.values()]
+    shown += [repr(token) for token in agent.store.auth.values()]
     shown += [record.getMessage() for record in caplog.records]
     assert not [text for text in shown if any(secret in text for secret in secrets)]
 
@@ -86,10 +105,11 @@ async def test_an_auth_token_that_is_refused_is_not_printed(
         Incoming(status=200, url=ORDERS, headers={"aauth-requirement": SECRET}, body=SECRET.encode()),
         Send(request=Outgoing(method="GET", url=ORDERS), signature=(("Signature-Key", SECRET),)),
         Call(request=Outgoing(method="GET", url=ORDERS), signature=(("Signature-Key", SECRET),)),
+        Behind(upstream_token=SECRET, subagent_token=SECRET),
+        HeldToken(raw=SECRET, claims=AUTH_TOKEN),
+        CREDENTIALS,
         Exchange(
             resource_token=SECRET,
-            upstream_token=SECRET,
-            draft=DRAFT_01,
             judged=ResourceToken(
                 issuer=ORDERS,
                 audience=PROVIDER,
@@ -100,6 +120,10 @@ async def test_an_auth_token_that_is_refused_is_not_printed(
                 issued_at=1,
                 expires_at=2,
             ),
+            carried=Carried(resource=ORDERS, credentials=CREDENTIALS, ps=PROVIDER),
+            presented=HeldToken(raw=SECRET, claims=AUTH_TOKEN),
+            about=About(),
+            behind=Behind(upstream_token=SECRET),
         ),
     ],
     ids=lambda value: type(value).__name__,

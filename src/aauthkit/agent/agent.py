@@ -18,17 +18,18 @@ import anyio
 import httpx2
 
 from aauthkit.agent.auth import AAuth
-from aauthkit.agent.credentials import Credentials
+from aauthkit.agent.credentials import Credentials, Identity
+from aauthkit.agent.dialect import Dialects
 from aauthkit.agent.drivers import AsyncDriver
 from aauthkit.agent.identity import EnrolledIdentity, PublishedIdentity, note_enrolment, stable_key_in
 from aauthkit.agent.interaction import Interaction
 from aauthkit.agent.loopback import LoopbackTransport, SyncLoopbackTransport, httpx_transport
-from aauthkit.agent.steps import Steps
+from aauthkit.agent.steps import Ask, Steps
 from aauthkit.agent.store import TokenStore
 from aauthkit.agent.turns import Turns
 from aauthkit.clock import Clock, SystemClock
 from aauthkit.discovery import Discovery
-from aauthkit.drafts import DRAFT_11, Draft
+from aauthkit.drafts import DRAFT_01, NATIVE, Draft
 from aauthkit.errors import (
     AAuthError,
     CannotSign,
@@ -42,6 +43,8 @@ from aauthkit.keys import PrivateKey
 
 T = TypeVar("T")
 
+# Draft 11 first; 01 where a resource shows that it speaks that (``dialect``).
+BOTH = (NATIVE, DRAFT_01)
 # An answer may take as long as an agent thinks; the person's time is not in it, that is polled for.
 DEFAULT_TIMEOUT = httpx2.Timeout(120.0, connect=5.0)
 _RETRY_FIRST = timedelta(seconds=0.5)
@@ -63,22 +66,25 @@ class Agent:
 
     def __init__(
         self,
-        identity: EnrolledIdentity | PublishedIdentity,
+        identity: Identity,
         *,
-        draft: Draft,
+        draft: Draft | None = None,
         discovery: Discovery,
         clock: Clock,
         fetcher: AsyncFetcher | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
+        parent: Agent | None = None,
     ) -> None:
         self.identity = identity
-        self.drafts = (draft,)
+        self.parent = parent
+        """The agent that asks the person server for this one, which is its sub-agent (AAuth-11 §10.2)."""
+        self.dialects = Dialects((draft,) if draft is not None else BOTH)
         self.discovery = discovery
         self.clock = clock
         self.store = TokenStore(clock)
         self.fetcher: AsyncFetcher = fetcher or HTTPFetcher(development=discovery.development)
         self.sync_fetcher = SyncHTTPFetcher(development=discovery.development)
-        self.problem: str | None = None if isinstance(identity, PublishedIdentity) else "not enrolled yet"
+        self.problem: str | None = None if identity.current is not None else "not enrolled yet"
         self.turns = Turns(anyio.Event)
         self.sync_turns = Turns(threading.Event)
         self._transport = transport
@@ -92,13 +98,14 @@ class Agent:
         name: str,
         state: Path,
         ticket: str | None = None,
-        draft: Draft = DRAFT_11,
+        draft: Draft | None = None,
         development: bool = False,
     ) -> Agent:
         """Enrol (or come back with the same stable key) and return when the agent can sign.
 
         Raises ``Denied``, ``Expired`` or ``AgentRevoked`` when the provider will not have it. A provider that does
-        not answer yet is tried again.
+        not answer yet is tried again. The agent speaks draft 11, and 01 with resources that speak that; with ``draft``
+        it speaks that one alone.
         """
         agent = cls.open(provider=provider, name=name, state=state, ticket=ticket, draft=draft, development=development)
         try:
@@ -116,7 +123,7 @@ class Agent:
         name: str,
         state: Path,
         ticket: str | None = None,
-        draft: Draft = DRAFT_11,
+        draft: Draft | None = None,
         development: bool = False,
     ) -> Agent:
         """Like ``start`` but returns at once; the enrolment goes on behind, ``ready`` and ``problem`` tell how far."""
@@ -126,7 +133,7 @@ class Agent:
             provider=provider,
             name=name,
             stable_key=stable_key_in(state),
-            draft=draft,
+            draft=draft or NATIVE,
             discovery=discovery,
             clock=clock,
             ticket=ticket,
@@ -207,6 +214,13 @@ class Agent:
             }
         )
 
+    def speaker(self, credentials: Credentials) -> Steps[Credentials]:
+        """Who signs at the person server: the agent itself, or for a sub-agent its parent (AAuth-11 §10.2.3)."""
+        if self.parent is None:
+            yield from ()
+            return credentials
+        return (yield from self.parent.identity.credentials(credentials.draft))
+
     def check_person_server(self, audience: str, credentials: Credentials, upstream_issuer: str | None) -> None:
         """Whether a resource token may be taken to ``audience``: our person server, or the upstream token's issuer.
 
@@ -266,7 +280,7 @@ class Agent:
 
     async def _run(self, steps: Steps[T]) -> T:
         """Drive identity flows outside a request of the application."""
-        driver = AsyncDriver(self, _ignore)
+        driver = AsyncDriver(self, _ignore, _no_answer)
         try:
             step = next(steps)
             while True:
@@ -285,6 +299,10 @@ class Agent:
 
 async def _ignore(_event: Interaction | str) -> None:
     """Enrolment asks nobody through the agent: the person approves in the person server's page."""
+
+
+async def _no_answer(_question: Ask) -> str | None:
+    return None
 
 
 def _of_transport(settings: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from aauthkit.agent.steps import Outgoing, Steps
+from aauthkit.agent.store import MARGIN, is_ending
 from aauthkit.drafts import Draft
 from aauthkit.httpsig.components import Component, MissingComponent, component_value
 from aauthkit.httpsig.message import Message
@@ -27,42 +28,60 @@ class Credentials:
     ps: str | None = None
     issued_at: int = 0
     expires_at: int | None = None
+    token: str | None = field(default=None, repr=False)
+    """The agent token; ``None`` for an agent that publishes its keys instead."""
 
     def presenting(self, token: str) -> Credentials:
-        """The same key, presenting an auth token instead."""
+        """The same key, presenting a person or auth token instead."""
         return replace(self, signature_key=str(ConfirmationJWT(jwt=token)))
 
     def last(self, needed: timedelta, *, now: float) -> bool:
         """Whether they are good for ``needed`` more; a short-lived token need not have more than half its life left."""
-        if self.expires_at is None:
-            return True
-        return self.expires_at - now > min(needed.total_seconds(), (self.expires_at - self.issued_at) / 2)
+        return self.expires_at is None or not is_ending(self.issued_at, self.expires_at, now=now, within=needed)
 
 
 class Identity(Protocol):
-    """Something an agent can sign as: enrolled with a provider, or publishing its own keys."""
+    """Something an agent can sign as: enrolled with a provider, its own provider, or publishing its own keys."""
 
-    def credentials(self, lasting: timedelta = ...) -> Steps[Credentials]:
-        """Current credentials, renewed when they end within ``lasting``; raises ``CannotSign`` when there are none."""
+    @property
+    def current(self) -> Credentials | None:
+        """The credentials of the agent's first draft at hand, possibly about to end; ``None`` before enrolment."""
+        ...
+
+    def credentials(self, draft: Draft, lasting: timedelta = MARGIN) -> Steps[Credentials]:
+        """Credentials of ``draft``, renewed when they end within ``lasting``; raises ``CannotSign`` without any."""
+        ...
+
+    def renewed(self, refused: Credentials) -> Steps[Credentials]:
+        """Fresh credentials in place of some that a server refused; possibly the same where there are no others."""
         ...
 
 
 def sign(
-    request: Outgoing, credentials: Credentials, *, now: float, cover: Iterable[str] = ()
+    request: Outgoing,
+    credentials: Credentials,
+    *,
+    now: float,
+    cover: Iterable[str] = (),
+    extra: tuple[tuple[str, str], ...] = (),
 ) -> tuple[tuple[str, str], ...]:
-    """The signature headers for one request. Components of ``cover`` that the request does not have are left out."""
-    message = as_signed(request)
+    """The headers to add to one request: ``extra`` and the signature over it all.
+
+    Components of ``cover`` that the request does not have are left out.
+    """
+    message = as_signed(request, extra)
     cover = [name for name in cover if can_cover(message, name)]
-    return tuple(
-        sign_message(
-            message, credentials.key, signature_key=credentials.signature_key, created=int(now), cover=tuple(cover)
-        )
+    signature = sign_message(
+        message, credentials.key, signature_key=credentials.signature_key, created=int(now), cover=tuple(cover)
     )
+    return (*extra, *signature)
 
 
-def as_signed(request: Outgoing) -> Message:
+def as_signed(request: Outgoing, extra: tuple[tuple[str, str], ...] = ()) -> Message:
     """The request as its receiver sees it: a Host header of the application's own is what goes on the wire."""
-    message = Message.of(request.method, request.url, request.headers, request.body or None)
+    replaced = {name.lower() for name, _ in extra}
+    kept = [(name, value) for name, value in request.headers if name.lower() not in replaced]
+    message = Message.of(request.method, request.url, [*kept, *extra], request.body or None)
     host = message.field("host")
     return message if host is None else replace(message, authority=host)
 

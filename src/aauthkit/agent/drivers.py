@@ -14,7 +14,7 @@ import httpx2
 from anyio import sleep
 
 from aauthkit.agent.interaction import Interaction
-from aauthkit.agent.steps import Acquire, Call, Incoming, Notify, Release, Sleep, Step
+from aauthkit.agent.steps import Acquire, Ask, Call, Incoming, Notify, Release, Sleep, Step
 from aauthkit.agent.turns import Turn, Turns
 from aauthkit.errors import CannotSign, InvalidResponse, Unavailable
 from aauthkit.flow import Fetch
@@ -35,9 +35,15 @@ Event = Interaction | str
 class AsyncDriver:
     """Obeys steps for one conversation; ``close`` ends the turns it still holds."""
 
-    def __init__(self, agent: Agent, notify: Callable[[Event], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        notify: Callable[[Event], Awaitable[None]],
+        answer: Callable[[Ask], Awaitable[str | None]],
+    ) -> None:
         self._agent = agent
         self._notify = notify
+        self._answer = answer
         self._held: dict[str, Turn] = {}
 
     async def obey(self, step: Step) -> Any:
@@ -52,6 +58,8 @@ class AsyncDriver:
                 # First those who wait: our own callback may take its time.
                 _pass_on(event, self._held)
                 await self._notify(event)
+            case Ask():
+                return await self._answer(step)
             case Acquire(name=name):
                 return await self._acquire(name)
             case Release(name=name, failure=failure):
@@ -82,9 +90,10 @@ class AsyncDriver:
 class SyncDriver:
     """The same, blocking."""
 
-    def __init__(self, agent: Agent, notify: Callable[[Event], None]) -> None:
+    def __init__(self, agent: Agent, notify: Callable[[Event], None], answer: Callable[[Ask], str | None]) -> None:
         self._agent = agent
         self._notify = notify
+        self._answer = answer
         self._held: dict[str, Turn] = {}
 
     def obey(self, step: Step) -> Any:
@@ -98,6 +107,8 @@ class SyncDriver:
             case Notify(event=event):
                 _pass_on(event, self._held)
                 self._notify(event)
+            case Ask():
+                return self._answer(step)
             case Acquire(name=name):
                 return self._acquire(name)
             case Release(name=name, failure=failure):

@@ -1,119 +1,154 @@
-"""Resource token in, auth token out, at the person server (AAuth-01 "PS Token Endpoint"), a person's wait included."""
+"""What the agent gets from the person server: a person token for a resource (AAuth-11 §7.1), and an auth token for a
+resource token (§7.2). Each answer is judged before it is kept (§7.1.4, §9.4.4).
+"""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from aauthkit.agent.credentials import Credentials, sign
-from aauthkit.agent.polling import WAIT_GRACE, WAIT_SECONDS, SendSigned, Waiting, error_of, is_deferred, poll
-from aauthkit.agent.steps import Call, Incoming, Outgoing, Sleep, Steps, fetch, send
+from aauthkit.agent.challenge import Carried
+from aauthkit.agent.credentials import Credentials
+from aauthkit.agent.person_server import About, PersonServer
+from aauthkit.agent.steps import Steps, fetch
 from aauthkit.agent.store import HeldToken
-from aauthkit.clock import Clock
-from aauthkit.discovery import Discovery
-from aauthkit.drafts import Draft
-from aauthkit.errors import InvalidRequest, InvalidResponse, SignatureError, Unavailable
-from aauthkit.identifiers import endpoint_url
-from aauthkit.jwt import parse
-from aauthkit.tokens import auth as auth_tokens
+from aauthkit.errors import InvalidRequest, InvalidResponse, SignatureError
+from aauthkit.jwt import JWT, parse
+from aauthkit.tokens import person as person_tokens
 from aauthkit.tokens.auth import AuthToken, judge_auth_token
 from aauthkit.tokens.claims import Judge
+from aauthkit.tokens.person import PersonToken, judge_person_token
 from aauthkit.tokens.resource import ResourceToken
 
-# What this agent can do when asked (AAuth-01 "AAuth-Capabilities"); the application's callback is the interaction.
-CAPABILITIES = ("interaction",)
-# A person server that is being restarted, or waits for a resource's documents, is asked again after these seconds.
-_AGAIN_AFTER = (1, 3, 6)
+# What draft 01 knows of as capabilities; draft 11 takes any.
+_CAPABILITIES_01 = ("interaction",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Behind:
+    """On whose account tokens are asked for, where it is not simply the agent's.
+
+    ``upstream_token`` is what the caller of this agent presented to it (§10.1.1), ``subagent_token`` the agent token
+    of a sub-agent the tokens are for (§10.2.3).
+    """
+
+    upstream_token: str | None = field(default=None, repr=False)
+    subagent_token: str | None = field(default=None, repr=False)
+    not_after: int | None = None
+    """The end of the upstream token, in Unix seconds."""
+
+    def members(self) -> dict[str, Any]:
+        named = {"upstream_token": self.upstream_token, "subagent_token": self.subagent_token}
+        return {name: token for name, token in named.items() if token is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exchange:
-    """One exchange: the challenge as judged, and what goes with it."""
+    """One exchange: the challenge as judged, what the agent went to the resource with, and what is said with it."""
 
     resource_token: str = field(repr=False)
     judged: ResourceToken
-    draft: Draft
-    upstream_token: str | None = field(default=None, repr=False)
-    justification: str | None = None
-    can_interact: bool = False
+    carried: Carried
+    presented: HeldToken | None = None
+    """What was shown to the resource; draft 01 does not name it."""
+    about: About
+    behind: Behind
 
-    def body(self) -> bytes:
-        members: dict[str, Any] = {"resource_token": self.resource_token}
-        if self.upstream_token is not None:
-            members["upstream_token"] = self.upstream_token
-        if self.justification is not None:
-            members["justification"] = self.justification
-        if self.can_interact:
-            members["capabilities"] = list(CAPABILITIES)
-        return json.dumps(members).encode()
+    @property
+    def issued_at(self) -> tuple[int, ...]:
+        """When the tokens that go along were issued."""
+        return (self.judged.issued_at, *(() if self.presented is None else (self.presented.claims.issued_at,)))
 
-
-def exchange(wanted: Exchange, credentials: Credentials, *, discovery: Discovery, clock: Clock) -> Steps[HeldToken]:
-    """Get the auth token; raises the error the person server's final answer means (``Denied``, ``Expired``, …)."""
-    endpoint = yield from _endpoint(wanted, discovery)
-    request = Outgoing(
-        method="POST",
-        url=endpoint,
-        headers=(("Content-Type", "application/json"), ("Prefer", f"wait={WAIT_SECONDS}")),
-        body=wanted.body(),
-    )
-
-    def send_signed(outgoing: Outgoing, read_timeout: float) -> Steps[Incoming]:
-        signature = sign(outgoing, credentials, now=clock.now())
-        return send(Call(request=outgoing, signature=signature, read_timeout=read_timeout))
-
-    response = yield from _insistently(request, send_signed)
-    if is_deferred(response):
-        waiting = Waiting(clock=clock, development=discovery.development)
-        response = yield from poll(response, send_signed, waiting)
-    if response.status != 200:
-        raise error_of(response)
-    raw = response.json().get("auth_token")
-    claims = yield from _judge(raw, wanted, credentials, discovery, clock)
-    return HeldToken(raw=str(raw), claims=claims)
+    def members(self) -> dict[str, Any]:
+        draft = self.carried.credentials.draft
+        about = self.about if draft.person_tokens else _in_01(self.about)
+        members = {"resource_token": self.resource_token, **self.behind.members(), **about.members()}
+        if self.presented is not None:
+            members["presented_token"] = self.presented.raw
+        if self.judged.login_hint is not None:
+            # §6.7.1: the agent MUST NOT alter it.
+            members["login_hint"] = self.judged.login_hint
+        return members
 
 
-def _insistently(request: Outgoing, send_signed: SendSigned) -> Steps[Incoming]:
-    """The token request; asked again, signed anew, while the server is away for a moment (AAuth-01: 503, back off)."""
-    for again_after in (*_AGAIN_AFTER, None):
-        try:
-            response = yield from send_signed(request, WAIT_SECONDS + WAIT_GRACE)
-            if response.status not in (502, 503, 504):
-                return response
-            away = error_of(response)
-            asked = response.seconds("retry-after", again_after or 0)
-        except Unavailable as error:
-            away, asked = error, again_after or 0
-        if again_after is None or asked > _AGAIN_AFTER[-1]:
-            break
-        yield Sleep(max(again_after, asked))
-    raise away
-
-
-def _endpoint(wanted: Exchange, discovery: Discovery) -> Steps[str]:
-    # The audience of the resource token is the server that can use it; whether it is one of ours was checked before.
-    metadata = yield from fetch(discovery.metadata(wanted.judged.audience, auth_tokens.DWK_PERSON_SERVER))
+def person_token(
+    server: PersonServer, resource: str, bound_to: Credentials, *, about: About, behind: Behind
+) -> Steps[HeldToken]:
+    """A person token for ``resource``, bound to the key of ``bound_to``: the signer's own, or its sub-agent's."""
+    members = {"resource": resource, **behind.members(), **about.members()}
+    response = yield from server.ask("person_token_endpoint", members)
+    raw = response.json().get("person_token")
+    judge = _judge(server, bound_to)
     try:
-        return endpoint_url(metadata.get(wanted.draft.exchange_endpoint), development=discovery.development)
-    except InvalidRequest as error:
-        raise InvalidResponse(f"The person server's metadata names no usable endpoint: {error.detail}") from error
+        token = parse(raw)
+        claims = judge_person_token(token, judge, audience=resource)
+        _check_ours(claims, bound_to, judge)
+        if claims.issuer != server.issuer:
+            raise judge.refuse("Its issuer is not the server that was asked.")
+        yield from _check_signature(token, claims.issuer, person_tokens.DWK, server, bound_to)
+    except (SignatureError, InvalidRequest) as error:
+        raise InvalidResponse(f"The person server's person token is not valid: {error.detail}") from error
+    return HeldToken(raw=str(raw), claims=claims, not_after=_earliest(behind.not_after, bound_to.expires_at))
 
 
-def _judge(
-    raw: object, wanted: Exchange, credentials: Credentials, discovery: Discovery, clock: Clock
-) -> Steps[AuthToken]:
-    """AAuth-01 "Auth Token Response Verification", all six steps."""
-    judge = Judge(draft=wanted.draft, now=clock.now(), development=discovery.development)
+def auth_token(server: PersonServer, wanted: Exchange) -> Steps[HeldToken]:
+    """The auth token; raises the error the person server's final answer means (``Denied``, ``Expired``, …)."""
+    ours = wanted.carried.credentials
+    response = yield from server.ask(ours.draft.exchange_endpoint, wanted.members(), issued_at=wanted.issued_at)
+    raw = response.json().get("auth_token")
+    claims = yield from _judged_auth_token(raw, wanted, server)
+    presented_until = wanted.presented.expires_at if wanted.presented is not None else None
+    not_after = _earliest(wanted.behind.not_after, ours.expires_at, presented_until)
+    return HeldToken(raw=str(raw), claims=claims, not_after=not_after)
+
+
+def _judged_auth_token(raw: object, wanted: Exchange, server: PersonServer) -> Steps[AuthToken]:
+    """§9.4.4, all five steps."""
+    ours = wanted.carried.credentials
+    judge = _judge(server, ours)
     try:
         token = parse(raw)
         claims = judge_auth_token(token, judge, audience=wanted.judged.issuer)
         if claims.issuer != wanted.judged.audience:
-            raise judge.refuse("Its issuer is not the server that was asked.")
-        if claims.key != credentials.key.public or claims.agent != credentials.agent:
-            raise judge.refuse("It was issued for another agent or key.")
-        key = yield from fetch(discovery.key(claims.issuer, claims.dwk, token.kid, wanted.draft))
-        token.verify(key, wanted.draft)
+            raise judge.refuse("Its issuer is not the server the resource named.")
+        _check_ours(claims, ours, judge)
+        if claims.agent is not None and claims.agent != ours.agent:
+            raise judge.refuse("It was issued for another agent.")
+        _check_person(claims, wanted, judge)
+        yield from _check_signature(token, claims.issuer, claims.dwk, server, ours)
     except (SignatureError, InvalidRequest) as error:
         raise InvalidResponse(f"The person server's auth token is not valid: {error.detail}") from error
     return claims
+
+
+def _check_person(claims: AuthToken, wanted: Exchange, judge: Judge) -> None:
+    presented = wanted.carried.presented
+    if presented is None:
+        return
+    if claims.sub != presented.sub:
+        raise judge.refuse("It names another person than the token that was presented.")
+    if claims.ps != presented.ps or claims.account != wanted.judged.account:
+        raise judge.refuse("Its ps or account is not what the resource asked for.")
+
+
+def _check_ours(claims: AuthToken | PersonToken, ours: Credentials, judge: Judge) -> None:
+    if claims.key != ours.key.public:
+        raise judge.refuse("It was issued for another key.")
+
+
+def _check_signature(token: JWT, issuer: str, dwk: str, server: PersonServer, ours: Credentials) -> Steps[None]:
+    key = yield from fetch(server.discovery.key(issuer, dwk, token.kid, ours.draft))
+    token.verify(key, ours.draft)
+
+
+def _judge(server: PersonServer, ours: Credentials) -> Judge:
+    return Judge(draft=ours.draft, now=server.clock.now(), development=server.discovery.development)
+
+
+def _earliest(*ends: int | None) -> int | None:
+    return min((end for end in ends if end is not None), default=None)
+
+
+def _in_01(about: About) -> About:
+    capabilities = tuple(name for name in about.capabilities if name in _CAPABILITIES_01)
+    return replace(about, capabilities=capabilities, hints={})

@@ -14,6 +14,7 @@ from pathlib import Path
 from aauthkit.agent.credentials import Credentials
 from aauthkit.agent.polling import Waiting, error_of, is_deferred, poll
 from aauthkit.agent.steps import Call, Incoming, Outgoing, Steps, fetch, in_turn, send
+from aauthkit.agent.store import MARGIN
 from aauthkit.clock import Clock
 from aauthkit.discovery import Discovery
 from aauthkit.drafts import Draft
@@ -40,8 +41,8 @@ from aauthkit.tokens.claims import Judge
 
 _log = logging.getLogger("aauthkit.agent")
 
-# Renewed when less than this is left, so that a slow exchange still ends inside the token's life.
-RENEW_BEFORE = timedelta(minutes=5)
+# AAuth-11 §7.9.1.
+RENEW_BEFORE = MARGIN
 # A provider that did not renew is left alone for this long while the token at hand is still good.
 RETRY_RENEWAL_AFTER = timedelta(seconds=30)
 # How long an approval is waited for is the provider's to say; this only ends what it forgot.
@@ -71,28 +72,41 @@ class EnrolledIdentity:
         self.name = name
         self._stable_key = stable_key
         self._draft = draft
+        """The draft it enrols in; credentials of another are fetched when a resource first speaks that."""
         self._discovery = discovery
         self._clock = clock
         self._ticket = ticket
-        self._current: Credentials | None = None
-        self._retry_at = 0.0
+        self._held: dict[str, Credentials] = {}
+        self._retry_at: dict[str, float] = {}
 
     @property
     def current(self) -> Credentials | None:
         """The credentials at hand, possibly about to end; ``None`` before enrolment."""
-        return self._current
+        return self._held.get(self._draft.name)
 
-    def credentials(self, lasting: timedelta = RENEW_BEFORE) -> Steps[Credentials]:
-        """Current credentials; renewed, by one task at a time, when they end within ``lasting``."""
+    def credentials(self, draft: Draft, lasting: timedelta = RENEW_BEFORE) -> Steps[Credentials]:
+        """Current credentials of ``draft``; renewed, by one task at a time, when they end within ``lasting``.
+
+        Each draft has a key of its own: what is signed for one says nothing in the other.
+        """
         while True:
-            current = self._current
-            if current is None:
+            if self.current is None:
                 raise CannotSign("The agent is not enrolled with its provider yet, so it cannot sign.")
-            if current.last(lasting, now=self._clock.now()):
+            current = self._held.get(draft.name)
+            if current is not None and current.last(lasting, now=self._clock.now()):
                 return current
-            renewed = yield from in_turn(_TURN, self._renewed(current))
+            renewed = yield from in_turn(f"{_TURN} {draft.name}", self._renew(draft, current))
             if renewed is not None:
                 return renewed
+
+    def renewed(self, refused: Credentials) -> Steps[Credentials]:
+        """Fresh credentials, unless somebody else just got them."""
+        draft = refused.draft
+        while True:
+            current = self._held.get(draft.name)
+            if current is not None and current is not refused:
+                return current
+            yield from in_turn(f"{_TURN} {draft.name}", self._fetch(draft))
 
     def enrol(self) -> Steps[Credentials]:
         """Register; waits for the person's approval when the provider asks for it."""
@@ -108,9 +122,9 @@ class EnrolledIdentity:
         response = yield from self._send(ephemeral, "POST", endpoint, body)
         if is_deferred(response):
             response = yield from self._approval(response, ephemeral)
-        self._current = self._accepted(response, ephemeral)
+        credentials = self._held[self._draft.name] = self._accepted(response, ephemeral, self._draft)
         self._ticket = None
-        return self._current
+        return credentials
 
     def _approval(self, response: Incoming, ephemeral: PrivateKey) -> Steps[Incoming]:
         def send_signed(outgoing: Outgoing, read_timeout: float) -> Steps[Incoming]:
@@ -126,22 +140,26 @@ class EnrolledIdentity:
         development = self._discovery.development
         return poll(response, send_signed, Waiting(clock=self._clock, development=development, patience=_APPROVAL))
 
-    def _renewed(self, current: Credentials) -> Steps[Credentials]:
+    def _renew(self, draft: Draft, current: Credentials | None) -> Steps[Credentials]:
         """New credentials; the old ones while they last when the provider is away."""
-        left = (current.expires_at or 0) - self._clock.now()
-        if left > 0 and self._clock.now() < self._retry_at:
+        now = self._clock.now()
+        left = (current.expires_at or 0) - now if current is not None else 0
+        if current is not None and left > 0 and now < self._retry_at.get(draft.name, 0.0):
             return current
         try:
-            endpoint = yield from self._endpoint("refresh_endpoint")
-            ephemeral = PrivateKey.generate()
-            response = yield from self._send(ephemeral, "POST", endpoint, {"draft": self._draft.name})
-            self._current = self._accepted(response, ephemeral)
+            return (yield from self._fetch(draft))
         except (Unavailable, RateLimited):
-            if left <= 0:
+            if current is None or left <= 0:
                 raise
-            self._retry_at = self._clock.now() + RETRY_RENEWAL_AFTER.total_seconds()
+            self._retry_at[draft.name] = now + RETRY_RENEWAL_AFTER.total_seconds()
             return current
-        return self._current
+
+    def _fetch(self, draft: Draft) -> Steps[Credentials]:
+        endpoint = yield from self._endpoint("refresh_endpoint")
+        ephemeral = PrivateKey.generate()
+        response = yield from self._send(ephemeral, "POST", endpoint, {"draft": draft.name}, draft=draft)
+        credentials = self._held[draft.name] = self._accepted(response, ephemeral, draft)
+        return credentials
 
     def _endpoint(self, member: str) -> Steps[str]:
         metadata = yield from fetch(self._discovery.metadata(self.provider, agent_tokens.DWK))
@@ -161,38 +179,40 @@ class EnrolledIdentity:
         body: dict[str, object] | None,
         headers: tuple[tuple[str, str], ...] = (),
         read_timeout: float = 15.0,
+        draft: Draft | None = None,
     ) -> Steps[Incoming]:
         """Signed with the ephemeral key under a fresh delegation from the stable one (scheme `jkt-jwt`)."""
         content = json.dumps(body).encode() if body is not None else b""
         if body is not None:
             headers = (*headers, ("Content-Type", "application/json"))
         now = self._clock.now()
-        scheme = delegate(self._stable_key, ephemeral.public, self._draft, now=now)
+        scheme = delegate(self._stable_key, ephemeral.public, draft or self._draft, now=now)
         message = Message.of(method, url, headers, content or None)
         signature = tuple(sign_message(message, ephemeral, signature_key=str(scheme), created=int(now)))
         outgoing = Outgoing(method=method, url=url, headers=headers, body=content)
         return send(Call(request=outgoing, signature=signature, read_timeout=read_timeout))
 
-    def _accepted(self, response: Incoming, ephemeral: PrivateKey) -> Credentials:
+    def _accepted(self, response: Incoming, ephemeral: PrivateKey, draft: Draft) -> Credentials:
         if response.status != 200:
             error = error_of(response)
             raise AgentRevoked(error.detail) if isinstance(error, PolicyDenied) else error
         raw = response.json().get("agent_token")
-        token = self._judge(raw)
+        token = self._judge(raw, draft)
         if token.issuer != self.provider or token.key != ephemeral.public:
             raise InvalidResponse("The provider's agent token is for another key or of another issuer.")
         return Credentials(
             agent=str(token.agent),
             key=ephemeral,
             signature_key=str(ConfirmationJWT(jwt=str(raw))),
-            draft=self._draft,
+            draft=draft,
             ps=token.ps,
             issued_at=token.issued_at,
             expires_at=token.expires_at,
+            token=str(raw),
         )
 
-    def _judge(self, raw: object) -> AgentToken:
-        judge = Judge(draft=self._draft, now=self._clock.now(), development=self._discovery.development)
+    def _judge(self, raw: object, draft: Draft) -> AgentToken:
+        judge = Judge(draft=draft, now=self._clock.now(), development=self._discovery.development)
         try:
             return judge_agent_token(parse(raw), judge)
         except (SignatureError, InvalidRequest) as error:
@@ -216,8 +236,13 @@ class PublishedIdentity:
     def current(self) -> Credentials:
         return self._credentials
 
-    def credentials(self, lasting: timedelta = RENEW_BEFORE) -> Steps[Credentials]:
+    def credentials(self, draft: Draft, lasting: timedelta = RENEW_BEFORE) -> Steps[Credentials]:
         """Always at hand."""
+        yield from ()
+        return self._credentials
+
+    def renewed(self, refused: Credentials) -> Steps[Credentials]:
+        """There are no others."""
         yield from ()
         return self._credentials
 

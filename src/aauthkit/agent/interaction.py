@@ -1,6 +1,6 @@
 """When a person must act: what the application is told, and ready-made ways of sending a person there.
 
-The agent never decides and never fetches the page; it only passes the address on (AAuth-01 "User Interaction").
+The agent never decides and never fetches the page; it only passes the address on (AAuth-11 §7.3).
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class Interaction:
 
 OnInteraction: TypeAlias = Callable[[Interaction], Awaitable[None] | None]
 OnStatus: TypeAlias = Callable[[str], Awaitable[None] | None]
+OnClarification: TypeAlias = Callable[[str, tuple[str, ...]], Awaitable[str | None] | str | None]
 
 
 def open_browser(interaction: Interaction) -> None:

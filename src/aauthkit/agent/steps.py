@@ -1,8 +1,8 @@
 """What an agent's protocol code asks of the world, as values; the flows yield them and two short drivers obey.
 
 ``Send`` goes out through the application's HTTP client, ``Call`` through the agent's own, ``Fetch`` through the
-admitted fetcher; ``Sleep`` waits, ``Notify`` calls the application back, ``Acquire`` and ``Release`` keep two tasks
-from doing one exchange twice.
+admitted fetcher; ``Sleep`` waits, ``Notify`` and ``Ask`` call the application back, ``Acquire`` and ``Release`` keep
+two tasks from doing one exchange twice.
 """
 
 from __future__ import annotations
@@ -102,6 +102,17 @@ class Notify:
     event: Interaction | str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """Ask the application what it answers to a person's ``question``, Markdown from a server (AAuth-11 §7.5).
+
+    Its answer is a text, or ``None`` to withdraw the request. ``options`` are choices the question names, if any.
+    """
+
+    question: str
+    options: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Acquire:
     """Take the turn of this name: ``True`` when it is ours, ``False`` when somebody else had it and has now ended.
@@ -120,7 +131,7 @@ class Release:
     failure: Exception | None = None
 
 
-Step: TypeAlias = Send | Call | Sleep | Notify | Acquire | Release | Fetch
+Step: TypeAlias = Send | Call | Sleep | Notify | Ask | Acquire | Release | Fetch
 Steps: TypeAlias = Generator[Step, Any, T]
 
 
@@ -128,6 +139,12 @@ def send(step: Send | Call) -> Steps[Incoming]:
     """Send, typed."""
     incoming: Incoming = yield step
     return incoming
+
+
+def ask(step: Ask) -> Steps[str | None]:
+    """Ask, typed."""
+    answer: str | None = yield step
+    return answer
 
 
 def in_turn(name: str, work: Steps[T]) -> Steps[T | None]:
