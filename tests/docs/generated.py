@@ -1,6 +1,7 @@
 """The texts in the pages that the code writes: a block whose fence names one of them must be equal to it.
 
-``python -m tests.docs.generated`` writes all of them into the pages anew, and the page of obligations with them.
+``python -m tests.docs.generated`` writes all of them into the pages anew, and with them the pages of obligations and of
+peers.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from aauthkit.person_server.states import TRANSITIONS
 from tests.conformance import page as conformance
 from tests.docs.pages import Block, pages
 from tests.docs.wire import MARKET_ANALYSIS, SUPPLY_CHAIN, Exchange, System, fields, system
+from tests.interop import page as interop
 
 Texts = dict[str, str]
 _QUESTION = {"jsonrpc": "2.0", "id": 1, "method": "message/send", "params": "…"}
@@ -166,3 +168,4 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
         rewrite(asyncio.run(texts(Path(scratch))))
     conformance.write()
+    interop.write()

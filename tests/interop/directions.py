@@ -26,12 +26,12 @@ def refused(way: Way, what: str, *, fault: str) -> pytest.MarkDecorator:
 
 def caught(way: Way, what: str) -> pytest.MarkDecorator:
     """Something bad is refused, as it should be."""
-    return pytest.mark.interop(way=way, what=what, outcome="refused, rightly", fault="")
+    return pytest.mark.interop(way=way, what=what, outcome="refused", fault="")
 
 
 def differs(way: Way, what: str, *, fault: str) -> pytest.MarkDecorator:
     """Something bad is refused, with a code the text does not have for it; ``fault`` says by whom."""
-    return pytest.mark.interop(way=way, what=what, outcome="refused, with another code", fault=fault)
+    return pytest.mark.interop(way=way, what=what, outcome="refused, other code", fault=fault)
 
 
 def missed(way: Way, what: str, *, fault: str) -> pytest.MarkDecorator:

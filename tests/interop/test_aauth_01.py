@@ -30,6 +30,7 @@ from tests.parties import AGENT, HOST, PERSON_SERVER, PROVIDER, RESOURCE, bearin
 
 PEER = "aauth"
 SPEAKS = "draft 01"
+LOCK = "requirements/interop-aauth-01.txt"
 pytestmark = pytest.mark.interop
 
 _ALGORITHMS = pytest.mark.parametrize("algorithm", [ED25519, P256], ids=lambda algorithm: algorithm.name)
@@ -111,8 +112,8 @@ def test_its_request_changed_on_the_way_is_refused(aauth_01: Peer, change: str) 
 @refused(
     IT_MAKES,
     "the same POST twice in one second",
-    fault="nobody's: we remember what we saw, and nothing in its signatures tells two apart; a resource may be set to "
-    "take them (`allow_unsafe_replay`)",
+    fault="nobody's: RFC 9421 §7.2.2 has us remember what we saw, and nothing in its signatures tells two apart; a "
+    "resource may be set to take them (`allow_unsafe_replay`)",
 )
 def test_its_same_post_within_a_second_is_a_replay(aauth_01: Peer) -> None:
     scene = older()

@@ -44,6 +44,7 @@ from tests.parties import AGENT, HOST, PERSON_SERVER, PROVIDER, RESOURCE, bearin
 
 PEER = "aauth"
 SPEAKS = "draft 11"
+LOCK = "requirements/interop-aauth-11.txt"
 pytestmark = pytest.mark.interop
 
 _ALGORITHMS = pytest.mark.parametrize("algorithm", [ED25519, P256], ids=lambda algorithm: algorithm.name)

@@ -27,7 +27,8 @@ from tests.interop.scene import TAMPERING, Meeting, as_sent, meeting, unsigned
 from tests.parties import PERSON_SERVER, RESOURCE, bearing
 
 PEER = "@hellocoop/httpsig"
-SPEAKS = "draft 11"
+SPEAKS = "Signature Keys -08"
+LOCK = "tests/interop/node/package-lock.json"
 pytestmark = pytest.mark.interop
 
 _ALGORITHMS = pytest.mark.parametrize("algorithm", [ED25519, P256], ids=lambda algorithm: algorithm.name)
@@ -37,7 +38,10 @@ _TOKENS: dict[str, Callable[..., str]] = {
     "auth token": Meeting.auth_token,
 }
 _EVERY_TOKEN = pytest.mark.parametrize("kind", _TOKENS)
-_NO_PROFILE = "its own: AAuth-11 §11.3.4 step 6 has unsupported_algorithm there; it says invalid_key"
+_NO_PROFILE = (
+    "nobody's: Signature Keys §3.3 leaves the code open, and it says invalid_key; "
+    "AAuth-11 §11.3.4 step 6 has unsupported_algorithm"
+)
 
 
 def alg(key: PrivateKey) -> str:

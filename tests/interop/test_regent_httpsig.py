@@ -24,6 +24,7 @@ from tests.parties import AGENT, PERSON_SERVER, PROVIDER, RESOURCE, bearing
 
 PEER = "regent-httpsig"
 SPEAKS = "draft 11"
+LOCK = "requirements/interop-regent-httpsig.txt"
 pytestmark = pytest.mark.interop
 
 _ALGORITHMS = pytest.mark.parametrize("algorithm", [ED25519, P256], ids=lambda algorithm: algorithm.name)
