@@ -61,6 +61,17 @@ def orders(network: Network, clock: FixedClock) -> Protected:
 
 
 @pytest.fixture
+async def native(
+    network: Network, clock: FixedClock, provider: Provider, sleeps: Sleeps, tmp_path: Path
+) -> AsyncIterator[Agent]:
+    """An agent as the library makes them: draft 11 first, 01 where a resource speaks that."""
+    agent = await enrolled(network, clock, tmp_path, draft=None)
+    network.forget()
+    yield agent
+    await agent.aclose()
+
+
+@pytest.fixture
 async def agent(
     network: Network, clock: FixedClock, provider: Provider, sleeps: Sleeps, tmp_path: Path
 ) -> AsyncIterator[Agent]:
