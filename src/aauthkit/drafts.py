@@ -38,6 +38,8 @@ class Draft:
     """Whether a body sent to a person server or a revocation endpoint must be covered by the signature."""
     lowercase_agents: bool
     """Whether the local part of an agent identifier is lower case only."""
+    answers_once: bool
+    """Whether a pending URL is gone once its last answer was given."""
     metadata_name: str
     """Metadata member that holds the display name of a server."""
     iat_skew: timedelta
@@ -60,6 +62,8 @@ DRAFT_01 = Draft(
     problem_details=False,
     body_covered=False,
     lowercase_agents=True,
+    # Kept for a caller whose connection broke on the way.
+    answers_once=False,
     metadata_name="client_name",
     # A clock that is a little ahead would otherwise refuse fresh tokens.
     iat_skew=timedelta(seconds=5),
@@ -77,6 +81,8 @@ DRAFT_11 = Draft(
     problem_details=True,
     body_covered=True,
     lowercase_agents=False,
+    # AAuth-11 §13.2: 410 from then on.
+    answers_once=True,
     metadata_name="name",
     # AAuth-11 §11.5.2: the bound SHOULD be the signature validity window.
     iat_skew=timedelta(seconds=60),

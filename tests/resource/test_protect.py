@@ -83,7 +83,7 @@ async def test_an_agent_can_ask_for_a_resource_token_where_the_metadata_says(
     ("method", "body", "status", "code"),
     [
         ("POST", b'{"scope": "orders:delete"}', 400, "invalid_scope"),
-        ("POST", b'{"scope": ""}', 400, "invalid_scope"),
+        ("POST", b'{"scope": ""}', 400, "invalid_request"),
         ("POST", b"{}", 400, "invalid_request"),
         ("POST", b'{"scope": 7}', 400, "invalid_request"),
         ("POST", b"[", 400, "invalid_request"),

@@ -21,7 +21,14 @@ from aauthkit.flow import Flow
 from aauthkit.httpsig.message import Message
 from aauthkit.resource.admission import Admission, Verification, admit
 from aauthkit.resource.answers import answer_to
-from aauthkit.resource.challenge import issue_resource_token, step_up_challenge
+from aauthkit.resource.authorization import (
+    check_no_account,
+    check_person_token,
+    check_scopes,
+    issue_for,
+    read_access_request,
+)
+from aauthkit.resource.challenge import step_up_challenge
 from aauthkit.resource.settings import Require
 from aauthkit.sigkey.jwks_uri import PublishedKey
 from aauthkit.verify import Level, VerifiedRequest
@@ -52,16 +59,22 @@ def check(call: Call, resources: Resources, verification: Verification) -> Flow[
         return _refused(InternalError("The check failed.", debug=repr(error)), resource)
 
 
-def resource_token(
-    call: Call, resource: ProtectedResource, scope: str, verification: Verification
-) -> Flow[tuple[str, Outcome]]:
+def resource_token(call: Call, resource: ProtectedResource, verification: Verification) -> Flow[tuple[str, Outcome]]:
     """The resource token an agent asks for by itself at `authorization_endpoint`, and the outcome to log.
 
-    Raises like ``admit``; ``InvalidScope`` for a scope the resource does not know.
+    No application stands behind this endpoint that could say who holds which account, so none is accepted. Raises like
+    ``admit``; ``InvalidRequest``, ``InvalidScope`` and ``InvalidAccount`` for what is asked.
     """
-    message = _as_signed(call, resource)
-    verified = yield from verification.verify(message, resource.settings)
-    issued = issue_resource_token(verified, resource.settings, scope.split(), now=verification.clock.now())
+    settings = resource.settings
+    admission = yield from admit(_as_signed(call, resource), settings, verification, settings.authorization_require)
+    if admission.challenge is not None:
+        raise admission.challenge
+    verified = admission.verified
+    check_person_token(verified)
+    asked = read_access_request(call.message.body or b"")
+    check_scopes(asked, settings)
+    check_no_account(verified, asked)
+    issued = issue_for(verified, asked, settings, now=verification.clock.now())
     outcome = Outcome(
         result=Result.CHALLENGED,
         resource_id=resource.id,

@@ -7,7 +7,6 @@ the like) are not believed: a client can send them too. The resource is chosen b
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -20,16 +19,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from aauthkit.authz.outcome import Call, Outcome, Result, first_traceparent, refused
 from aauthkit.authz.resources import ProtectedResource
 from aauthkit.drafts import NATIVE
-from aauthkit.errors import AAuthError, InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, render
+from aauthkit.errors import AAuthError, MethodNotAllowed, NotFound, PayloadTooLarge, render
 from aauthkit.httpsig.message import Message
+from aauthkit.resource.answers import answer_to
+from aauthkit.resource.authorization import MAX_REQUEST_BYTES
 from aauthkit.resource.metadata import JWKS_PATH, METADATA_PATH, resource_jwks, resource_metadata
-from aauthkit.serving import spoken_draft
 
 CHECK_PATH = b"/check"
 RESOURCE_TOKEN_PATH = "/resource/token"
 
-# A resource-token request is one short member.
-_MAX_TOKEN_REQUEST_BYTES = 16 * 1024
 _PARTIAL_BODY = "x-envoy-auth-partial-body"
 # How Envoy's HTTP mode is told what to take off the request.
 _REMOVE = b"x-envoy-auth-headers-to-remove"
@@ -40,7 +38,7 @@ class Service(Protocol):
 
     async def decide(self, call: Call) -> Outcome: ...
 
-    async def resource_token(self, call: Call, scope: str) -> str: ...
+    async def resource_token(self, call: Call) -> str: ...
 
     def resource_at(self, authority: str) -> ProtectedResource | None: ...
 
@@ -142,9 +140,9 @@ def _documents(service: Service, metrics: Callable[[], tuple[str, bytes]]) -> AS
 
     async def resource_token(request: Request) -> Response:
         _resource(service, request)
-        body = await _read(request.receive, _MAX_TOKEN_REQUEST_BYTES)
+        body = await _read(request.receive, MAX_REQUEST_BYTES)
         raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
-        token = await service.resource_token(_call(request.scope, raw, body), _scope_of(body))
+        token = await service.resource_token(_call(request.scope, raw, body))
         return JSONResponse({"resource_token": token}, headers={"Cache-Control": "no-store"})
 
     async def health(request: Request) -> Response:
@@ -162,7 +160,7 @@ def _documents(service: Service, metrics: Callable[[], tuple[str, bytes]]) -> AS
             Route("/health", health),
             Route("/metrics", measured),
         ],
-        exception_handlers=_HANDLERS,
+        exception_handlers=_handlers(service),
     )
 
 
@@ -174,33 +172,19 @@ def _resource(service: Service, request: Request) -> ProtectedResource:
     return resource
 
 
-def _scope_of(body: bytes) -> str:
-    try:
-        document: Any = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest("Send a JSON object with the member scope.") from error
-    scope = document.get("scope") if isinstance(document, dict) else None
-    if not isinstance(scope, str) or not scope.strip():
-        raise InvalidRequest("The member scope is a text of scopes with spaces between them.")
-    return scope
+def _handlers(service: Service) -> dict[Any, Callable[[Request, Exception], Awaitable[Response]]]:
+    """Errors in the draft of the resource they are about."""
 
+    async def told(request: Request, error: Exception) -> Response:
+        assert isinstance(error, AAuthError)  # noqa: S101 (registered for nothing else)
+        found = service.resource_at(request.headers.get("host", ""))
+        rendered = answer_to(error, found.settings) if found is not None else render(error, NATIVE)
+        return Response(rendered.body, status_code=rendered.status, headers=rendered.headers)
 
-async def _told(request: Request, error: Exception) -> Response:
-    assert isinstance(error, AAuthError)  # noqa: S101 (registered for nothing else)
-    rendered = render(error, spoken_draft(request))
-    return Response(rendered.body, status_code=rendered.status, headers=rendered.headers)
+    async def no_such_path(request: Request, _error: Exception) -> Response:
+        return await told(request, NotFound("There is nothing at this path."))
 
+    async def no_such_method(request: Request, _error: Exception) -> Response:
+        return await told(request, MethodNotAllowed("This path does not take this method."))
 
-async def _no_such_path(request: Request, error: Exception) -> Response:
-    return await _told(request, NotFound("There is nothing at this path."))
-
-
-async def _no_such_method(request: Request, error: Exception) -> Response:
-    return await _told(request, MethodNotAllowed("This path does not take this method."))
-
-
-_HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
-    AAuthError: _told,
-    404: _no_such_path,
-    405: _no_such_method,
-}
+    return {AAuthError: told, 404: no_such_path, 405: no_such_method}

@@ -93,7 +93,7 @@ class AuthorizationService:
         self._tell(call, outcome, started, fetcher.count)
         return outcome
 
-    async def resource_token(self, call: Call, scope: str) -> str:
+    async def resource_token(self, call: Call) -> str:
         """The resource token an agent asks for; raises ``AAuthError``."""
         started = perf_counter()
         now = self._now
@@ -102,7 +102,7 @@ class AuthorizationService:
         if resource is None:
             raise checks.UnknownResource("No resource is configured here under this name.")
         try:
-            flow: Flow[tuple[str, Outcome]] = checks.resource_token(call, resource, scope, now.verification)
+            flow: Flow[tuple[str, Outcome]] = checks.resource_token(call, resource, now.verification)
             token, outcome = await arun(flow, fetcher)
         except AAuthError as error:
             self._tell(call, refused(error, resource.settings.draft, resource_id=resource.id), started, fetcher.count)

@@ -13,11 +13,13 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aauthkit.errors import AAuthError, InternalError, PayloadTooLarge, Rendered
+from aauthkit.clock import Clock, SystemClock
+from aauthkit.errors import AAuthError, Challenge, InternalError, PayloadTooLarge, Rendered
 from aauthkit.flow import AsyncFetcher, arun
-from aauthkit.httpsig.message import Message as SignedMessage
 from aauthkit.resource.admission import Verification, admit, require_signature
 from aauthkit.resource.answers import answer_to
+from aauthkit.resource.challenge import AuthTokenRequired, step_up_challenge
+from aauthkit.resource.holding import HELD_PATH, HeldInvocations
 from aauthkit.resource.settings import Require, Resource
 from aauthkit.serving import message_from_scope
 from aauthkit.verify import VerifiedRequest
@@ -34,7 +36,9 @@ class AAuthMiddleware:
     ``open_paths`` are exact paths, or prefixes when they end in ``/`` (``/`` itself is exact), that are for everybody;
     they are compared with the decoded path, and one with dot segments matches no prefix. ``require_for`` gives single
     endpoints a requirement of their own (AAuth-11 §6). ``authorize`` is called with each admitted request and raises
-    ``PolicyDenied`` to refuse it, or a ``Challenge`` to ask for more.
+    ``PolicyDenied`` to refuse it, or a ``Challenge`` to ask for more; without it a resource that requires auth tokens
+    asks for its default scopes. With ``held``, a request that needs an auth token
+    may be held until one is shown, rather than sent again (§6.5.1).
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class AAuthMiddleware:
         open_paths: Iterable[str] = (),
         authorize: Authorize | None = None,
         require_for: RequireFor | None = None,
+        held: HeldInvocations | None = None,
         body_limit: int = DEFAULT_BODY_LIMIT,
     ) -> None:
         self._app = app
@@ -55,7 +60,10 @@ class AAuthMiddleware:
         self._fetcher = fetcher
         self._exact = frozenset(open_paths)
         self._prefixes = tuple(path for path in self._exact if path.endswith("/") and path != "/")
+        if authorize is None and resource.require is Require.AUTH_TOKEN:
+            authorize = require_scopes(resource, resource.default_scopes, clock=verification.clock)
         self._authorize = authorize
+        self._held = held
         self._require_for = require_for or (lambda scope: resource.require)
         self._body_limit = body_limit
 
@@ -70,34 +78,70 @@ class AAuthMiddleware:
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            message = message_from_scope(scope, b"", issuer=self._resource.issuer)
-            require = self._require_for(scope)
-            require_signature(message, self._resource, require)
-            body = await _read_body(scope, receive, self._body_limit)
-            if body is None:
-                return
-            verified = await self._admit(replace(message, body=body), require)
+            verified, body = await self._verified(scope, receive, send)
         except AAuthError as error:
             await _respond(send, answer_to(error, self._resource))
             return
         except Exception as error:
-            await _respond(send, answer_to(InternalError("verification failed", debug=repr(error)), self._resource))
+            bug = InternalError("verification failed", debug=repr(error))
+            await _respond(send, answer_to(bug, self._resource))
             raise
-        await self._app({**scope, "aauth": verified}, _replaying(body, receive), send)
+        if verified is not None:
+            await self._app({**scope, "aauth": verified}, _replaying(body, receive), send)
 
-    async def _admit(self, message: SignedMessage, require: Require) -> VerifiedRequest:
-        admission = await arun(admit(message, self._resource, self._verification, require), self._fetcher)
-        if admission.challenge is not None:
-            raise admission.challenge
-        if self._authorize is not None:
-            await self._authorize(admission.verified)
-        return admission.verified
+    async def _verified(self, scope: Scope, receive: Receive, send: Send) -> tuple[VerifiedRequest | None, bytes]:
+        """The admitted request and its body; ``None`` when it was answered already, or the client is gone."""
+        polls = self._held is not None and scope["path"].startswith(HELD_PATH)
+        # §6.5.1: whoever waits for an auth token has a person token.
+        require = Require.PERSON_TOKEN if polls else self._require_for(scope)
+        message = message_from_scope(scope, b"", issuer=self._resource.issuer)
+        require_signature(message, self._resource, require)
+        body = await _read_body(scope, receive, self._body_limit)
+        if body is None:
+            return None, b""
+        flow = admit(replace(message, body=body), self._resource, self._verification, require)
+        admission = await arun(flow, self._fetcher)
+        if polls and self._held is not None and admission.challenge is None:
+            await self._held.poll(scope, admission.verified, send, app=self._app, authorize=self._authorize)
+            return None, b""
+        challenge = admission.challenge or await self._asked_for(admission.verified)
+        if challenge is None:
+            return admission.verified, body
+        if await self._is_held(scope, admission.verified, challenge, send):
+            return None, b""
+        raise challenge
+
+    async def _is_held(self, scope: Scope, verified: VerifiedRequest, challenge: Challenge, send: Send) -> bool:
+        if self._held is None or not isinstance(challenge, AuthTokenRequired):
+            return False
+        return await self._held.hold(scope, verified, challenge, send)
+
+    async def _asked_for(self, verified: VerifiedRequest) -> AuthTokenRequired | None:
+        """The auth token that ``authorize`` asks for; what it refuses with is raised."""
+        try:
+            if self._authorize is not None:
+                await self._authorize(verified)
+        except AuthTokenRequired as required:
+            return required
+        return None
 
     def _is_open(self, path: str) -> bool:
         if path in self._exact:
             return True
         # An application, or a server behind it, may resolve these: then the prefix is not where the path leads.
         return path.startswith(self._prefixes) and not {".", ".."}.intersection(path.replace("\\", "/").split("/"))
+
+
+def require_scopes(resource: Resource, scopes: Iterable[str], *, clock: Clock | None = None) -> Authorize:
+    """An ``authorize`` that lets in auth tokens with all of ``scopes`` and challenges the others for them (step up)."""
+    wanted, now = tuple(scopes), (clock or SystemClock()).now
+
+    async def authorize(verified: VerifiedRequest) -> None:
+        challenge = step_up_challenge(verified, resource, wanted, now=now())
+        if challenge is not None:
+            raise challenge
+
+    return authorize
 
 
 def verified_of(scope: Scope) -> VerifiedRequest:

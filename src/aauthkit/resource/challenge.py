@@ -94,7 +94,7 @@ def issue_resource_token(
     """
     if resource.signing_key is None:
         raise ConfigurationError(f"{resource.issuer} has no signing key, so it cannot issue resource tokens.")
-    wanted = _known(scopes, resource)
+    wanted = known_scopes(scopes, resource)
     presented = verified.presented
     if resource.draft.person_tokens and presented is None:
         raise person_token_challenge()
@@ -120,7 +120,8 @@ def issue_resource_token(
     return IssuedResourceToken(token=token, jti=jti, scopes=wanted, account=account)
 
 
-def _known(scopes: Iterable[str], resource: Resource) -> tuple[str, ...]:
+def known_scopes(scopes: Iterable[str], resource: Resource) -> tuple[str, ...]:
+    """The scopes once each; raises ``InvalidScope`` for none, or one the resource does not describe (§11.10)."""
     wanted = tuple(dict.fromkeys(scopes))
     if not wanted or not resource.known_scopes.issuperset(wanted):
         raise InvalidScope("Ask for scopes this resource lists in its metadata under scope_descriptions.")

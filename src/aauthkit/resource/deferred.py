@@ -1,8 +1,8 @@
-"""A resource's own deferred answers (AAuth-01 "Deferred Responses", "Interaction Chaining").
+"""A resource's own deferred answers (AAuth-11 §11.8, §6.2; AAuth-01 "Interaction Chaining").
 
-When the application learns, while it works for a caller, that a person must act further down the chain, it tells its
-``Deferral``. The caller then gets this resource's own 202 with its own pending URL, the work goes on, and the answer
-waits at that URL for the same agent. This module never decides anything and asks nobody.
+When the application learns, while it works for a caller, that a person must act, here or further down the chain, it
+tells its ``Deferral``. The caller then gets this resource's own 202 with its own pending URL, the work goes on, and
+the answer waits at that URL for the same agent. This module never decides anything and asks nobody.
 
 Place ``DeferredResponses`` *inside* ``AAuthMiddleware``: it needs to know whose request it holds. The work lives in
 this process: when it ends, so does what it held.
@@ -14,6 +14,7 @@ import asyncio
 import json
 import logging
 import secrets
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -27,6 +28,7 @@ from aauthkit.errors import (
     AAuthError,
     ConfigurationError,
     Expired,
+    Gone,
     InternalError,
     InvalidCode,
     MethodNotAllowed,
@@ -37,6 +39,7 @@ from aauthkit.errors import (
 )
 from aauthkit.headers import parse_prefer_wait, requirement
 from aauthkit.resource.asgi import verified_of
+from aauthkit.resource.visits import Visit, Visits, normalised
 
 PENDING_PATH = "/aauth/pending/"
 INTERACTION_PATH = "/aauth/interaction"
@@ -55,6 +58,8 @@ class DeferralSettings:
     most_pending: int = 1000
     # One agent that never sends its people anywhere must not take the places of the others.
     most_pending_of_one: int = 50
+    # Handles of what is over, so that late polls are told so: a short text each.
+    most_over: int = 10_000
     # What a held answer may weigh, in bytes; one that streams straight through is not counted.
     largest_answer: int = 8_388_608
 
@@ -71,7 +76,12 @@ class Onward:
 class Deferral:
     """Given to the application at ``scope["aauth.deferral"]``: a place to say that a person is needed."""
 
+    here: str = ""
+    """Where persons come to this resource."""
+    visits: Visits | None = None
     onward: Onward | None = None
+    own: Visit | None = None
+    """The visit that ``onward`` stands for, when the person is to come here."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     def interaction(self, url: str, code: str) -> None:
@@ -82,7 +92,22 @@ class Deferral:
         printable = all(text.isascii() and text.isprintable() for text in (url, code))
         if not printable or urlsplit(url).scheme not in ("https", "http"):
             raise ConfigurationError("An interaction is an http address and a code, in printable ASCII.")
-        self.onward = Onward(url=url, code=code)
+        self.own = None
+        self._tell(Onward(url=url, code=code))
+
+    def visit(self) -> Visit:
+        """A person must come to this resource's own page; the caller is told by a 202 (§6.2).
+
+        Raises ``ConfigurationError`` where ``DeferredResponses`` was given no ``Visits``.
+        """
+        if self.visits is None:
+            raise ConfigurationError("This resource has no page of its own for people; give it Visits.")
+        self.own = self.visits.begin()
+        self._tell(Onward(url=self.here, code=self.own.code))
+        return self.own
+
+    def _tell(self, onward: Onward) -> None:
+        self.onward = onward
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
@@ -101,6 +126,8 @@ class _Held:
     answer: _Answer
     told: Onward | None = None
     withdrawn: bool = False
+    over: bool = False
+    """Its last answer was given, in a draft that gives it once."""
 
 
 class _Answer:
@@ -138,11 +165,22 @@ class _Answer:
 class DeferredResponses:
     """Runs ``app`` so that it can ask for a person without keeping the caller's connection."""
 
-    def __init__(self, app: ASGIApp, *, origin: str, settings: DeferralSettings | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        origin: str,
+        settings: DeferralSettings | None = None,
+        visits: Visits | None = None,
+        pending_path: str = PENDING_PATH,
+    ) -> None:
         self._app = app
         self._origin = origin
         self._settings = settings or DeferralSettings()
+        self._visits = visits
+        self._pending_path = pending_path
         self._held: dict[str, _Held] = {}
+        self._over: OrderedDict[str, str] = OrderedDict()
         self._background: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -159,7 +197,7 @@ class DeferredResponses:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = _Answer(send, self._settings.largest_answer)
         try:
-            if scope["path"].startswith(PENDING_PATH):
+            if scope["path"].startswith(self._pending_path):
                 await self._pending(scope, send)
             elif scope["path"] == INTERACTION_PATH:
                 await self._redirect(scope, send)
@@ -175,7 +213,7 @@ class DeferredResponses:
     # A request, and what becomes of it
 
     async def _start(self, scope: Scope, receive: Receive, send: Send, answer: _Answer) -> None:
-        deferral = Deferral()
+        deferral = Deferral(here=self._origin + INTERACTION_PATH, visits=self._visits)
         app_scope = {**scope, "aauth.deferral": deferral}
         work = asyncio.create_task(self._run(app_scope, answer.listening(receive), answer.take))
         asked = asyncio.create_task(deferral.changed())
@@ -224,6 +262,9 @@ class DeferredResponses:
             _log.error("a held request failed", exc_info=outcome)
         await asyncio.sleep(self._settings.keep.total_seconds())
         self._held.pop(handle, None)
+        self._over[handle] = held.agent
+        if len(self._over) > self._settings.most_over:
+            self._over.popitem(last=False)
 
     def _drop_everything(self) -> None:
         for held in self._held.values():
@@ -235,8 +276,15 @@ class DeferredResponses:
     # The pending URL
 
     async def _pending(self, scope: Scope, send: Send) -> None:
-        handle = scope["path"].removeprefix(PENDING_PATH)
+        handle = scope["path"].removeprefix(self._pending_path)
         held = self._held.get(handle)
+        if (
+            held is None
+            and "aauth" in scope
+            and self._over.get(handle) == _owner(scope)
+            and _draft_of(scope).answers_once
+        ):
+            raise Gone("This request is over.")
         # Another agent's handle looks like none at all.
         if held is None or "aauth" not in scope or held.agent != _owner(scope):
             raise NotFound("There is no pending request here for this agent.")
@@ -251,12 +299,14 @@ class DeferredResponses:
             raise MethodNotAllowed("Poll with GET, withdraw with DELETE.")
 
     async def _poll(self, handle: str, held: _Held, scope: Scope, send: Send) -> None:
-        if held.withdrawn:
-            raise InvalidCode("This request was withdrawn.")
+        self._check_open(held, scope)
         await self._wait(held, parse_prefer_wait(_header(scope, b"prefer")))
         if not held.work.done():
             await self._still_pending(handle, held, send)
             return
+        # AAuth-11 §13.2; two polls may have waited side by side.
+        self._check_open(held, scope)
+        held.over = _draft_of(scope).answers_once
         if held.work.cancelled():
             raise Expired("Nobody decided in time; make the request again.")
         failure = held.work.exception()
@@ -264,6 +314,17 @@ class DeferredResponses:
             raise failure if isinstance(failure, AAuthError) else InternalError("", debug=repr(failure))
         for event in held.answer.events:
             await send(event)
+
+    def _check_not_over(self, handle: str, scope: Scope) -> None:
+        if "aauth" in scope and _draft_of(scope).answers_once and self._over.get(handle) == _owner(scope):
+            raise Gone("This request is over.")
+
+    @staticmethod
+    def _check_open(held: _Held, scope: Scope) -> None:
+        if held.over or (held.withdrawn and _draft_of(scope).answers_once):
+            raise Gone("This request is over.")
+        if held.withdrawn:
+            raise InvalidCode("This request was withdrawn.")
 
     async def _wait(self, held: _Held, seconds: float) -> None:
         """Until the answer is there, or a next interaction: the person cannot act on what nobody told them."""
@@ -278,8 +339,10 @@ class DeferredResponses:
 
     async def _still_pending(self, handle: str, held: _Held, send: Send) -> None:
         onward = held.told = held.deferral.onward
-        headers = {"Location": PENDING_PATH + handle, "Retry-After": "1", "Cache-Control": "no-store"}
-        body: dict[str, str] = {"status": "pending", "pending_url": self._origin + PENDING_PATH + handle}
+        location = self._pending_path + handle
+        headers = {"Location": location, "Retry-After": "1", "Cache-Control": "no-store"}
+        status = "interacting" if held.deferral.own is not None and held.deferral.own.arrived else "pending"
+        body: dict[str, str] = {"status": status, "pending_url": self._origin + location}
         if onward is not None:
             # The code names one request of one person server; it is taken over, not minted anew, so that what the
             # person compares is the same at every hop. The URL is ours and forwards to where the decision is made.
@@ -294,15 +357,31 @@ class DeferredResponses:
     async def _redirect(self, scope: Scope, send: Send) -> None:
         query = parse_qs(scope["query_string"].decode("latin-1")[:2048])
         code = query.get("code", [""])[0]
-        asked = (held.deferral.onward for held in self._held.values() if not held.work.done())
-        onward = next((onward for onward in asked if onward is not None and onward.code == code), None)
-        if onward is None:
-            raise InvalidCode("This code is unknown or was used up; start again where you came from.")
-        location = f"{onward.url}?code={quote(onward.code, safe='')}"
-        # The way back travels along. It has no security role: the server that asks decides whether to follow it.
-        if callback := query.get("callback", [""])[0]:
-            location += f"&callback={quote(callback, safe='')}"
+        location = self._onward_address(code, query.get("callback", [""])[0]) or self._own_address(code, scope)
         await _answer(send, 303, {"Location": location, "Cache-Control": "no-store"}, b"")
+
+    def _onward_address(self, code: str, callback: str) -> str | None:
+        """Where another server awaits the person with this code."""
+        asked = (held.deferral for held in self._held.values() if not held.work.done())
+        others = (deferral.onward for deferral in asked if deferral.own is None and deferral.onward is not None)
+        onward = next((onward for onward in others if _same_code(onward.code, code)), None)
+        if onward is None:
+            return None
+        # The way back travels along. It has no security role: the server that asks decides whether to follow it.
+        back = f"&callback={quote(callback, safe='')}" if callback else ""
+        return f"{onward.url}?code={quote(onward.code, safe='')}{back}"
+
+    def _own_address(self, code: str, scope: Scope) -> str:
+        """The application's page, for the one visit this code belongs to."""
+        if self._visits is None:
+            raise InvalidCode("This code is unknown or was used up; start again where you came from.")
+        visit = self._visits.arrive(code, (scope.get("client") or ("",))[0])
+        return f"{self._visits.page}?visit={visit.handle}"
+
+
+def _same_code(one: str, other: str) -> bool:
+    """§11.6.3.1 where it is such a code; another server's may be of another kind."""
+    return one == other or (normalised(one) is not None and normalised(one) == normalised(other))
 
 
 def deferral_of(scope: Scope) -> Deferral:
@@ -322,8 +401,9 @@ def _draft_of(scope: Scope) -> Draft:
 
 
 def _owner(scope: Scope) -> str:
+    """In draft 11 an agent shows one token after another, and only the key is in all of them."""
     verified = verified_of(scope)
-    return verified.agent or verified.thumbprint
+    return verified.thumbprint if verified.draft.person_tokens else verified.agent or verified.thumbprint
 
 
 def _header(scope: Scope, name: bytes) -> str | None:

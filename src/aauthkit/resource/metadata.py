@@ -29,11 +29,10 @@ def resource_metadata(resource: Resource) -> dict[str, Any]:
 
 def _published_members(resource: Resource) -> dict[str, Any]:
     draft = resource.draft
-    issues = resource.signing_key is not None and bool(resource.known_scopes)
     common = {
         draft.metadata_name: resource.name,
         **resource.about.members,
-        "authorization_endpoint": resource.issuer + resource.authorization_path if issues else None,
+        "authorization_endpoint": resource.issuer + resource.authorization_path if resource.issues else None,
         "revocation_endpoint": _revocation_endpoint(resource),
         "additional_signature_components": list(resource.cover),
         "signature_window": _seconds(resource) if resource.window != DEFAULT_WINDOW else None,

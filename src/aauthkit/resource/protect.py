@@ -7,27 +7,49 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aauthkit.clock import Clock, SystemClock
 from aauthkit.discovery import Discovery
-from aauthkit.drafts import Draft
-from aauthkit.errors import AAuthError, InvalidRequest, MethodNotAllowed, render
+from aauthkit.errors import AAuthError, ConfigurationError, MethodNotAllowed
 from aauthkit.fetching import HTTPFetcher
 from aauthkit.flow import AsyncFetcher
 from aauthkit.httpsig.replay import ReplayCache, Replays
 from aauthkit.resource.admission import Verification
-from aauthkit.resource.asgi import DEFAULT_BODY_LIMIT, AAuthMiddleware, Authorize, verified_of
-from aauthkit.resource.challenge import issue_resource_token, step_up_challenge
+from aauthkit.resource.answers import answer_to
+from aauthkit.resource.asgi import (
+    DEFAULT_BODY_LIMIT,
+    AAuthMiddleware,
+    Authorize,
+    RequireFor,
+    require_scopes,
+    verified_of,
+)
+from aauthkit.resource.authorization import (
+    MAX_REQUEST_BYTES,
+    Accounts,
+    Authorized,
+    Grants,
+    check_account,
+    check_person_token,
+    check_scopes,
+    issue_for,
+    read_access_request,
+)
 from aauthkit.resource.deferred import INTERACTION_PATH, DeferredResponses
+from aauthkit.resource.holding import HeldInvocations
 from aauthkit.resource.metadata import JWKS_PATH, METADATA_PATH, resource_jwks, resource_metadata
 from aauthkit.resource.revocation import RevocationEndpoint, receiver_of
+from aauthkit.resource.sessions import AAUTH_ACCESS, ManagedAccess, SessionTokens
 from aauthkit.resource.settings import Require, Resource
+from aauthkit.resource.visits import Visits
 from aauthkit.revocation import MemoryRevocations, Revocations
 from aauthkit.verify import VerifiedRequest
+
+# Where an agent waits for an answer of the authorization endpoint: with a person token, whatever the rest asks for.
+AUTHORIZING_PATH = "/aauth/authorizing/"
 
 
 def protect(
@@ -36,6 +58,12 @@ def protect(
     *,
     open_paths: Iterable[str] = (),
     authorize: Authorize | None = None,
+    require_for: RequireFor | None = None,
+    held: HeldInvocations | None = None,
+    accounts: Accounts | None = None,
+    grants: Grants | None = None,
+    sessions: SessionTokens | None = None,
+    visits: Visits | None = None,
     body_limit: int = DEFAULT_BODY_LIMIT,
     clock: Clock | None = None,
     replays: Replays | None = None,
@@ -45,10 +73,14 @@ def protect(
     """``app`` as ``resource``: verified requests only, metadata and keys published, resource tokens on request.
 
     A resource that requires auth tokens lets in those that carry its default scopes and asks the others for them,
-    unless ``authorize`` decides otherwise; ``require_scopes`` makes such a decision for other scopes. ``replays`` is
-    shared when several processes serve one name (``RedisReplayCache``), and so are ``revocations``, which also survive
-    a restart in a file (``resource.revocation_store.FileRevocations``).
+    unless ``authorize`` decides otherwise; ``require_scopes`` makes such a decision for other scopes, ``require_for``
+    gives single endpoints another requirement, and ``held`` keeps requests until their auth token comes. ``accounts``
+    says which accounts a person holds, ``grants`` decides at the authorization endpoint without a person server.
+    ``sessions`` and ``visits`` are what ``Require.SESSION`` works with: the page of ``visits`` belongs among
+    ``open_paths``. ``replays`` is shared when several processes serve one name (``RedisReplayCache``), and so are
+    ``revocations``, which also survive a restart in a file (``resource.revocation_store.FileRevocations``).
     """
+    _check_session_parts(resource, sessions, visits)
     clock = clock or SystemClock()
     fetcher = fetcher or HTTPFetcher(development=resource.development)
     verification = Verification(
@@ -57,111 +89,122 @@ def protect(
         clock=clock,
         revocations=revocations or MemoryRevocations(clock=clock),
     )
-    if authorize is None and resource.require is Require.AUTH_TOKEN:
-        authorize = require_scopes(resource, resource.default_scopes, clock=clock)
-    common: dict[str, Any] = {
-        "resource": resource,
-        "verification": verification,
-        "fetcher": fetcher,
-    }
+    common: dict[str, Any] = {"resource": resource, "verification": verification, "fetcher": fetcher}
+    inside = ManagedAccess(app, sessions) if sessions is not None and resource.require is Require.SESSION else app
     guarded = AAuthMiddleware(
-        DeferredResponses(app, origin=resource.issuer),
+        DeferredResponses(inside, origin=resource.issuer, visits=visits),
         open_paths=[*open_paths, INTERACTION_PATH],
         authorize=authorize,
+        require_for=require_for,
+        held=held,
         body_limit=body_limit,
         **common,
     )
-    # An agent that asks for a resource token has no auth token yet: there its identity is enough.
-    tokens = _ResourceTokens(resource, clock)
-    identified = AAuthMiddleware(tokens, **common | {"resource": replace(resource, require=Require.IDENTITY)})
-    published = _Published(resource, guarded, identified)
+    endpoint = _AuthorizationEndpoint(resource, clock, accounts, grants)
+    waiting = DeferredResponses(endpoint, origin=resource.issuer, visits=visits, pending_path=AUTHORIZING_PATH)
+    asking = AAuthMiddleware(
+        waiting,
+        authorize=_nothing_more,
+        require_for=lambda scope: resource.authorization_require,
+        body_limit=MAX_REQUEST_BYTES,
+        **common,
+    )
+    published = _Published(resource, guarded, asking)
     return RevocationEndpoint(published, resource=resource, receiver=receiver_of(verification), fetcher=fetcher)
 
 
-def require_scopes(resource: Resource, scopes: Iterable[str], *, clock: Clock | None = None) -> Authorize:
-    """An ``authorize`` that lets in auth tokens with all of ``scopes`` and challenges the others for them (step up)."""
-    wanted, now = tuple(scopes), (clock or SystemClock()).now
+def _check_session_parts(resource: Resource, sessions: SessionTokens | None, visits: Visits | None) -> None:
+    if resource.require is Require.SESSION and (sessions is None or visits is None):
+        raise ConfigurationError(
+            f"{resource.issuer} requires sessions, so protect() needs `sessions` to seal and `visits` to begin them."
+        )
 
-    async def authorize(verified: VerifiedRequest) -> None:
-        challenge = step_up_challenge(verified, resource, wanted, now=now())
-        if challenge is not None:
-            raise challenge
 
-    return authorize
+async def _nothing_more(_verified: VerifiedRequest) -> None:
+    """Nobody who asks for an authorization has it yet."""
 
 
 class _Published:
     """Serves the documents, and sends the rest to whoever answers it."""
 
-    def __init__(self, resource: Resource, guarded: ASGIApp, tokens: ASGIApp) -> None:
+    def __init__(self, resource: Resource, guarded: ASGIApp, asking: ASGIApp) -> None:
         self._documents: Mapping[str, Callable[[Resource], dict[str, Any]]] = {
             METADATA_PATH: resource_metadata,
             JWKS_PATH: resource_jwks,
         }
         self._resource = resource
         self._guarded = guarded
-        self._tokens = tokens
-        # Advertised under the same condition (``resource_metadata``).
-        self._issues = resource.signing_key is not None and bool(resource.known_scopes)
+        self._asking = asking
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"] if scope["type"] == "http" else None
+        path = scope["path"] if scope["type"] == "http" else ""
         if path in self._documents:
             await self._document(scope, send)
-        elif path == self._resource.authorization_path and self._issues:
-            await self._tokens(scope, receive, send)
+        elif self._is_asking(path):
+            await self._asking(scope, receive, send)
         else:
             await self._guarded(scope, receive, send)
 
+    def _is_asking(self, path: str) -> bool:
+        # Advertised under the same condition (``resource_metadata``).
+        at_the_endpoint = path == self._resource.authorization_path or path.startswith(AUTHORIZING_PATH)
+        return at_the_endpoint and self._resource.issues
+
     async def _document(self, scope: Scope, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
-            await _fail(send, MethodNotAllowed("This document is only read."), self._resource.draft)
+            await _fail(send, MethodNotAllowed("This document is only read."), self._resource)
             return
         document = self._documents[scope["path"]](self._resource)
-        await _answer(send, 200, {"Content-Type": "application/json", "Cache-Control": "max-age=60"}, document)
+        await _answer(send, {"Content-Type": "application/json", "Cache-Control": "max-age=60"}, document)
 
 
-class _ResourceTokens:
-    """The authorization endpoint (AAuth-01 "Authorization Endpoint"): `{"scope"}` in, `{"resource_token"}` out."""
+class _AuthorizationEndpoint:
+    """AAuth-11 §6.6: `{"scope", "account"?}` in, `{"resource_token"}` out, or what the application granted itself."""
 
-    def __init__(self, resource: Resource, clock: Clock) -> None:
+    def __init__(self, resource: Resource, clock: Clock, accounts: Accounts | None, grants: Grants | None) -> None:
         self._resource = resource
         self._clock = clock
+        self._accounts = accounts
+        self._grants = grants
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        try:
-            if scope["method"] != "POST":
-                raise MethodNotAllowed("Ask for a resource token with POST.")
-            verified = verified_of(scope)
-            wanted = _scope_of(verified.message.body or b"").split()
-            issued = issue_resource_token(verified, self._resource, wanted, now=self._clock.now())
-        except AAuthError as error:
-            await _fail(send, error, self._resource.draft)
-            return
         headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-        await _answer(send, 200, headers, {"resource_token": issued.token})
+        try:
+            verified = verified_of(scope)
+            check_person_token(verified)
+            if scope["method"] != "POST":
+                raise MethodNotAllowed("Ask for an authorization with POST.")
+            asked = read_access_request(verified.message.body or b"")
+            check_scopes(asked, self._resource)
+            await check_account(verified, asked, self._accounts)
+            granted = await self._grants(scope, verified, asked) if self._grants is not None else None
+            if granted is not None:
+                await _answer(send, headers | _session_header(granted), _authorized(granted))
+                return
+            issued = issue_for(verified, asked, self._resource, now=self._clock.now())
+        except AAuthError as error:
+            await _fail(send, error, self._resource)
+            return
+        await _answer(send, headers, {"resource_token": issued.token})
 
 
-def _scope_of(body: bytes) -> str:
-    try:
-        members = json.loads(body)
-    except (ValueError, RecursionError):
-        members = None
-    scope = members.get("scope") if isinstance(members, dict) else None
-    if not isinstance(scope, str):
-        raise InvalidRequest('Send a JSON object such as {"scope": "a b"}.')
-    return scope
+def _session_header(granted: Authorized) -> dict[str, str]:
+    return {AAUTH_ACCESS: granted.session_token} if granted.session_token is not None else {}
 
 
-async def _fail(send: Send, error: AAuthError, draft: Draft) -> None:
-    rendered = render(error, draft)
+def _authorized(granted: Authorized) -> dict[str, str]:
+    return {"status": "authorized", "scope": " ".join(granted.scopes)}
+
+
+async def _fail(send: Send, error: AAuthError, resource: Resource) -> None:
+    rendered = answer_to(error, resource)
     await _send(send, rendered.status, rendered.headers, rendered.body)
 
 
-async def _answer(send: Send, status: int, headers: Mapping[str, str], document: Mapping[str, Any]) -> None:
-    await _send(send, status, headers, json.dumps(document).encode())
+async def _answer(send: Send, headers: Mapping[str, str], document: Mapping[str, Any]) -> None:
+    await _send(send, 200, headers, json.dumps(document).encode())
 
 
 async def _send(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
@@ -169,3 +212,6 @@ async def _send(send: Send, status: int, headers: Mapping[str, str], body: bytes
     raw.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})
+
+
+__all__ = ["AUTHORIZING_PATH", "protect", "require_scopes"]

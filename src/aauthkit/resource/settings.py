@@ -182,6 +182,17 @@ class Resource:
         return self.auth_issuers != Trust.nobody() and bool({person_tokens.TYP, auth_tokens.TYP} & self.token_types)
 
     @cached_property
+    def issues(self) -> bool:
+        """Whether it can issue resource tokens: it then has an authorization endpoint."""
+        redeemable = self.auth_issuers != Trust.nobody() or not self.draft.person_tokens
+        return self.signing_key is not None and bool(self.known_scopes) and redeemable
+
+    @cached_property
+    def authorization_require(self) -> Require:
+        """What the authorization endpoint asks for: nobody who comes there has an auth token yet (§6.6)."""
+        return Require.PERSON_TOKEN if self.draft.person_tokens else Require.IDENTITY
+
+    @cached_property
     def accepted_algorithms(self) -> tuple[str, ...]:
         """JOSE names of the algorithms accepted of a caller's key, preferred first."""
         return self.algorithms or tuple(self.draft.jose_algorithms.values())
