@@ -109,7 +109,8 @@ def _object(body: bytes) -> dict[str, Any] | None:
 
 def _seconds(value: str | None) -> int:
     """§11.8.3: five seconds where nothing readable is said."""
-    return min(int(value), 3600) if value is not None and value.isascii() and value.isdigit() else 5
+    readable = value is not None and value.isascii() and value.isdigit() and len(value) < 6
+    return min(int(value), 3600) if value is not None and readable else 5
 
 
 class Revocations(Protocol):
