@@ -226,6 +226,20 @@ def _is_public(address: _Address) -> bool:
     return address.is_global and not address.is_multicast
 
 
+def browser_address(url: str, *, development: bool) -> str:
+    """``url`` when a person's browser may be sent there: admission by what it says, as nothing is resolved for it.
+
+    Raises ``InvalidRequest``. Their browser resolves the name, and to send it to one is not to call it.
+    """
+    endpoint_url(url, development=development)
+    host = urlsplit(url).hostname or ""
+    if is_loopback(host) and development:
+        return url
+    if is_loopback(host) or (_is_literal(host) and not _is_public(_effective(host))):
+        raise InvalidRequest(f"{host} is not a public address, so nobody is sent there.")
+    return url
+
+
 def _is_literal(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
