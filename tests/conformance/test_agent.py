@@ -22,6 +22,7 @@ from aauthkit.flow import Fetch
 from aauthkit.httpsig.message import Message
 from aauthkit.keys import PrivateKey
 from aauthkit.tokens import resource as resource_tokens
+from aauthkit.tokens.auth import DWK_ACCESS_SERVER
 from aauthkit.tokens.claims import Judge
 from aauthkit.tokens.person import judge_person_token
 from aauthkit.tokens.presented import PresentedToken
@@ -42,7 +43,9 @@ class Meeting:
         self.scene = Scene(draft=DRAFT_11)
         self.resource_key = PrivateKey.generate(kid="r-1")
         self.documents = self.scene.documents
-        self.documents.at |= issuer_documents(RESOURCE, resource_tokens.DWK, self.resource_key, draft=DRAFT_11)
+        # Another party publishes the same keys: what is refused of it is refused for its name.
+        for name in (RESOURCE, OTHER):
+            self.documents.at |= issuer_documents(name, resource_tokens.DWK, self.resource_key, draft=DRAFT_11)
         self.documents.at[f"{PERSON_SERVER}/.well-known/aauth-person.json"] = {
             "issuer": PERSON_SERVER,
             "jwks_uri": f"{PERSON_SERVER}/jwks.json",
@@ -177,6 +180,12 @@ def test_a_challenge_that_is_not_ours_is_refused__6_7_3(meeting: Meeting, change
         meeting.judge(raw)
 
 
+@pytest.mark.conformance("11:§6.7.3-5", "AG-22")
+def test_a_challenge_for_the_person_of_another_server_is_refused__6_7_3_step_5(meeting: Meeting) -> None:
+    with pytest.raises(InvalidResponse):
+        meeting.judge(meeting.resource_token(), replace(meeting.carried, ps=OTHER))
+
+
 @pytest.mark.conformance("11:§6.7.3-5")
 def test_a_resource_token_without_anything_presented_is_refused__6_7_3(meeting: Meeting) -> None:
     with pytest.raises(InvalidResponse):
@@ -227,7 +236,7 @@ def test_a_device_is_at_most_64_printable_characters__7_2_1(device: str) -> None
 
 OTHER_KEY = PrivateKey.generate()
 NOT_OURS: list[Any] = [
-    pytest.param({"issuer": OTHER}, marks=pytest.mark.conformance("11:§9.4.4-2"), id="issuer"),
+    pytest.param({"issuer": OTHER}, id="issuer"),
     pytest.param({"audience": OTHER}, marks=pytest.mark.conformance("11:§9.4.4-3", "11:§9.1.3-2"), id="resource"),
     pytest.param({"confirm": OTHER_KEY.public}, marks=pytest.mark.conformance("11:§9.4.4-4", "11:§9.1.3-2"), id="key"),
     pytest.param({"sub": "person-2"}, marks=pytest.mark.conformance("11:§9.4.4-5"), id="person"),
@@ -241,6 +250,18 @@ NOT_OURS: list[Any] = [
 def test_an_auth_token_that_is_not_ours_is_not_kept__9_4_4(meeting: Meeting, changed: dict[str, Any]) -> None:
     with pytest.raises(InvalidResponse):
         meeting.exchange({"auth_token": meeting.scene.auth_token(**changed)})
+
+
+@pytest.mark.conformance("11:§9.4.4-2", "AG-23")
+def test_an_auth_token_of_a_server_the_resource_did_not_name_is_not_kept__9_4_4_step_2(meeting: Meeting) -> None:
+    """Good in every other way: signed by a server with metadata of its own, for our person, key and resource."""
+    key = meeting.scene.person_server_key
+    meeting.documents.at |= issuer_documents(OTHER, DWK_ACCESS_SERVER, key, draft=DRAFT_11)
+    claims = {**jws.parse(meeting.scene.auth_token()).claims, "iss": OTHER, "dwk": DWK_ACCESS_SERVER}
+    token = jws.encode(key, DRAFT_11, "aa-auth+jwt", claims)
+    assert meeting.exchange({"auth_token": token}, audience=OTHER).claims.issuer == OTHER
+    with pytest.raises(InvalidResponse):
+        meeting.exchange({"auth_token": token})
 
 
 @pytest.mark.parametrize("changed", [case.values[0] for case in NOT_OURS if case.id != "person"], ids=repr)
