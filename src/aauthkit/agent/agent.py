@@ -18,14 +18,18 @@ import anyio
 import httpx2
 
 from aauthkit.agent.auth import AAuth
+from aauthkit.agent.callback import LocalCallback
 from aauthkit.agent.credentials import Credentials, Identity
 from aauthkit.agent.dialect import Dialects
+from aauthkit.agent.documents import AgentDocuments, App
 from aauthkit.agent.drivers import AsyncDriver
 from aauthkit.agent.identity import EnrolledIdentity, PublishedIdentity, note_enrolment, stable_key_in
 from aauthkit.agent.interaction import Interaction
 from aauthkit.agent.loopback import LoopbackTransport, SyncLoopbackTransport, httpx_transport
+from aauthkit.agent.own_provider import OwnProvider, provider_keys_in
 from aauthkit.agent.steps import Ask, Steps
 from aauthkit.agent.store import TokenStore
+from aauthkit.agent.sub_agent import SubAgentIdentity
 from aauthkit.agent.turns import Turns
 from aauthkit.clock import Clock, SystemClock
 from aauthkit.discovery import Discovery
@@ -33,13 +37,15 @@ from aauthkit.drafts import DRAFT_01, NATIVE, Draft
 from aauthkit.errors import (
     AAuthError,
     CannotSign,
+    ConfigurationError,
     RateLimited,
     Unavailable,
     UntrustedIssuer,
 )
 from aauthkit.fetching import HTTPFetcher, SyncHTTPFetcher
-from aauthkit.flow import AsyncFetcher
+from aauthkit.flow import AsyncFetcher, arun
 from aauthkit.keys import PrivateKey
+from aauthkit.tokens import agent as agent_tokens
 
 T = TypeVar("T")
 
@@ -57,7 +63,7 @@ _UNKEPT = httpx2.Limits(max_keepalive_connections=0)
 
 class Agent:
     """An agent that signs as ``identity``. Use ``Agent.start`` or ``Agent.open`` for one enrolled with a provider,
-    ``Agent.published`` for one that publishes its own keys.
+    ``Agent.own_provider`` for one that is its own, ``Agent.published`` for draft 01's that publish their keys.
 
     It may be used on several event loops one after another; each client belongs to the loop it is used on. Blocking
     clients may be used from several threads. ``transport`` is what the agent's own calls and its clients go through,
@@ -143,11 +149,86 @@ class Agent:
         return agent
 
     @classmethod
-    def published(cls, *, identifier: str, key: PrivateKey, draft: Draft, development: bool = False) -> Agent:
-        """An agent known by a URL where its metadata and JWKS are (scheme ``jwks_uri``)."""
+    def published(
+        cls, *, identifier: str, key: PrivateKey, draft: Draft = DRAFT_01, development: bool = False
+    ) -> Agent:
+        """An agent known by a URL where its metadata and JWKS are (scheme ``jwks_uri``); draft 01 has such agents."""
+        if draft.person_tokens:
+            # AAuth-11 §11.3.2: agents MUST use the jwt scheme.
+            raise ConfigurationError(f"In draft {draft.name} agents sign with tokens; use Agent.own_provider.")
         clock = SystemClock()
         identity = PublishedIdentity(identifier=identifier, key=key, draft=draft)
         return cls(identity, draft=draft, discovery=Discovery(development=development, clock=clock), clock=clock)
+
+    @classmethod
+    def own_provider(
+        cls,
+        *,
+        issuer: str,
+        state: Path,
+        name: str = "agent",
+        person_server: str | None = None,
+        draft: Draft | None = None,
+        development: bool = False,
+    ) -> Agent:
+        """An agent that is its own provider, as a resource is that calls on for its callers (AAuth-11 §10.1.1.1).
+
+        ``issuer`` is its server identifier; ``with_documents`` publishes there what others need to trust it.
+        """
+        clock = SystemClock()
+        drafts = (draft,) if draft is not None else BOTH
+        identity = OwnProvider(
+            issuer=issuer,
+            keys=provider_keys_in(state, drafts),
+            drafts=drafts,
+            clock=clock,
+            name=name,
+            person_server=person_server,
+            development=development,
+        )
+        return cls(identity, draft=draft, discovery=Discovery(development=development, clock=clock), clock=clock)
+
+    def with_documents(self, app: App, *, name: str | None = None) -> App:
+        """``app`` with the agent's metadata and keys before it; for an agent that is its own provider."""
+        if not isinstance(self.identity, OwnProvider):
+            raise ConfigurationError("Only an agent that is its own provider publishes agent documents.")
+        return AgentDocuments(app, self.identity.documents(name))
+
+    async def local_callback(self) -> LocalCallback:
+        """A page on this machine for the person's browser to come back to.
+
+        Raises ``CannotSign`` where the agent's provider does not say that its agents may use one (AAuth-11 §11.1.2).
+        """
+        issuer = self.identity.issuer if isinstance(self.identity, OwnProvider) else None
+        if isinstance(self.identity, EnrolledIdentity):
+            issuer = self.identity.provider
+        metadata = await arun(self.discovery.metadata(issuer or "", agent_tokens.DWK), self.fetcher)
+        if metadata.get("localhost_callback_allowed") is not True:
+            raise CannotSign("The agent's provider does not allow callbacks on this machine.")
+        return LocalCallback()
+
+    def sub_agent(self, discriminator: str) -> Agent:
+        """A sub-agent of this one (AAuth-11 §10.2): it calls resources with a key of its own, and this agent asks the
+        person server for it. Raises ``ConfigurationError`` where this is a sub-agent itself: there is one level only.
+        """
+        if self.parent is not None or not isinstance(self.identity, EnrolledIdentity | OwnProvider):
+            raise ConfigurationError("Only a top-level agent with a provider has sub-agents.")
+        draft = self.dialects.drafts[0]
+        development = self.discovery.development
+        identity = SubAgentIdentity(
+            self.identity, discriminator, draft=draft, clock=self.clock, development=development
+        )
+        child = Agent(
+            identity,
+            draft=draft,
+            discovery=self.discovery,
+            clock=self.clock,
+            fetcher=self.fetcher,
+            transport=self._transport,
+            parent=self,
+        )
+        child.problem = None
+        return child
 
     @property
     def ready(self) -> bool:
@@ -245,7 +326,7 @@ class Agent:
             self._enrolling.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._enrolling
-        if isinstance(self.fetcher, HTTPFetcher):
+        if self.parent is None and isinstance(self.fetcher, HTTPFetcher):
             await self.fetcher.aclose()
 
     async def __aenter__(self) -> Agent:

@@ -52,7 +52,8 @@ class AAuth(_Bases):  # type: ignore[misc, valid-type]
     has an endpoint for that; different accounts get different tokens (AAuth-11 §6.6, §11.11). ``upstream_token`` is the
     person or auth token of the caller this agent works for (§10.1.1). ``justification`` (Markdown) and ``hints``
     (``login_hint``, ``tenant``, ``domain_hint``, ``prompt``, ``platform``, ``device``) go to the person server.
-    ``patience`` is how long a person is waited for.
+    ``patience`` is how long a person is waited for. With ``plan`` a resource's metadata is read before it is first
+    called, so that the first request already shows the token it wants (§11.2.4).
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class AAuth(_Bases):  # type: ignore[misc, valid-type]
         justification: str | None = None,
         hints: Mapping[str, str] | None = None,
         patience: timedelta = PATIENCE,
+        plan: bool = False,
     ) -> None:
         if account is not None and scope is None:
             raise ConfigurationError("An account is chosen together with a scope; name both.")
@@ -87,6 +89,7 @@ class AAuth(_Bases):  # type: ignore[misc, valid-type]
             ),
             answers_questions=on_clarification is not None,
             patience=patience,
+            plan=plan,
         )
 
     # The application's requests go out here, everything else through a driver.

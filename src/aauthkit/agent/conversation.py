@@ -77,9 +77,9 @@ class Options:
     account: str | None = None
     upstream: Upstream | None = None
     about: About = field(default_factory=About)
-    can_interact: bool = False
     answers_questions: bool = False
     patience: timedelta = PATIENCE
+    plan: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +131,8 @@ class Conversation:
         """The request, and a pending answer followed to its end; what came last is what the application gets."""
         if self._options.upstream is not None:
             self._options.upstream.check(self._agent.clock.now())
+        if self._options.plan:
+            yield from self._learn_metadata(self._request.origin)
         if self._options.scope is not None:
             yield from self._arrange_first()
         response = yield from self._answered(self._request, self._send)
@@ -603,7 +605,7 @@ class Conversation:
         return metadata
 
     def _learn_metadata(self, origin: str) -> Steps[None]:
-        """Where a challenge was judged, the document was read for the key and is at hand."""
+        """Read what a resource says of itself; where a challenge was judged, that was read for the key."""
         try:
             yield from self._metadata(origin)
         except Unavailable:

@@ -59,7 +59,8 @@ class AsyncDriver:
                 _pass_on(event, self._held)
                 await self._notify(event)
             case Ask():
-                return await self._answer(step)
+                with anyio.move_on_after(step.timeout):
+                    return await self._answer(step)
             case Acquire(name=name):
                 return await self._acquire(name)
             case Release(name=name, failure=failure):

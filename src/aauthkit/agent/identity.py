@@ -32,7 +32,7 @@ from aauthkit.httpsig.message import Message
 from aauthkit.httpsig.sign import sign_message
 from aauthkit.identifiers import endpoint_url, origin_of, server_identifier
 from aauthkit.jwt import parse
-from aauthkit.keys import PrivateKey
+from aauthkit.keys import PrivateKey, PublicKey
 from aauthkit.sigkey import ConfirmationJWT, PublishedKey
 from aauthkit.sigkey.jkt_jwt import delegate
 from aauthkit.tokens import agent as agent_tokens
@@ -125,6 +125,19 @@ class EnrolledIdentity:
         credentials = self._held[self._draft.name] = self._accepted(response, ephemeral, self._draft)
         self._ticket = None
         return credentials
+
+    def sub_agent_token(self, discriminator: str, key: PublicKey, draft: Draft) -> Steps[str]:
+        """An agent token for a sub-agent, from a provider that says in its metadata where to ask for one."""
+        endpoint = yield from self._endpoint("sub_agent_endpoint")
+        body: dict[str, object] = {
+            "sub_agent": discriminator,
+            "sub_agent_pub": key.as_jwk(draft),
+            "draft": draft.name,
+        }
+        response = yield from self._send(PrivateKey.generate(), "POST", endpoint, body, draft=draft)
+        if response.status != 200:
+            raise error_of(response)
+        return str(response.json().get("agent_token"))
 
     def _approval(self, response: Incoming, ephemeral: PrivateKey) -> Steps[Incoming]:
         def send_signed(outgoing: Outgoing, read_timeout: float) -> Steps[Incoming]:

@@ -1,6 +1,6 @@
 """When a person must act: what the application is told, and ready-made ways of sending a person there.
 
-The agent never decides and never fetches the page; it only passes the address on (AAuth-11 §7.3).
+The agent never decides and never fetches the page; it only passes the address on (AAuth-11 §7.3, §11.6.3.2).
 """
 
 from __future__ import annotations
@@ -8,9 +8,17 @@ from __future__ import annotations
 import sys
 import webbrowser
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TextIO, TypeAlias
 from urllib.parse import quote
+
+
+@dataclass
+class Returned:
+    """What a callback said when the person's browser came back (§7.3.1); ``None`` while it did not, or all was well."""
+
+    error: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +28,7 @@ class Interaction:
     url: str
     code: str
     pending_url: str
+    returned: Returned = field(default_factory=Returned, compare=False, repr=False)
 
     @property
     def user_url(self) -> str:
@@ -41,13 +50,19 @@ def open_browser(interaction: Interaction) -> None:
     webbrowser.open(interaction.user_url)
 
 
-def print_address(interaction: Interaction, *, to: TextIO | None = None) -> None:
-    """Write the address and the code to a terminal (standard error unless told otherwise)."""
-    print(
-        f"A person is asked. Open {interaction.user_url}\nand compare the code: {interaction.code}",
-        file=to or sys.stderr,
-        flush=True,
-    )
+def print_address(interaction: Interaction, *, to: TextIO | None = None, qr: bool | None = None) -> None:
+    """Write the address and the code to a terminal (standard error unless told otherwise).
+
+    With ``qr`` the address is drawn as a QR code too, for a person whose browser is on their telephone; by default that
+    is done on a terminal when ``segno`` is installed (the extra ``terminal``).
+    """
+    to = to or sys.stderr
+    print(f"A person is asked. Open {interaction.user_url}\nand compare the code: {interaction.code}", file=to)
+    if qr if qr is not None else to.isatty() and find_spec("segno") is not None:
+        import segno
+
+        segno.make(interaction.user_url, micro=False).terminal(to, compact=True)
+    to.flush()
 
 
 def tell_nobody(interaction: Interaction) -> None:

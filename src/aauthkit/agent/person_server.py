@@ -26,6 +26,8 @@ _AGAIN_AFTER = (1, 3, 6)
 # AAuth-11 §7.2.1: what a request may say about whom to ask, and about the machine the agent runs on.
 HINTS = frozenset({"login_hint", "tenant", "domain_hint", "prompt", "platform", "device"})
 _LONGEST_DEVICE = 64
+# AAuth-11 §15.10, the values registered there.
+PLATFORMS = frozenset({"web", "mobile", "desktop", "workload", "self-hosted"})
 # Signature errors a fresh agent token cures (§11.3.4); the key changes with it, so everything starts from the top.
 _AGENT_TOKEN_FAULTS = frozenset({"expired_jwt", "revoked_jwt", "invalid_jwt", "unknown_key", "invalid_key"})
 
@@ -46,6 +48,8 @@ class About:
         unknown = sorted(self.hints.keys() - HINTS)
         if unknown:
             raise ConfigurationError(f"There is no hint {unknown[0]!r}; choose of {', '.join(sorted(HINTS))}.")
+        if self.hints.get("platform", "web") not in PLATFORMS:
+            raise ConfigurationError(f"A platform is one of {', '.join(sorted(PLATFORMS))}.")
         device = self.hints.get("device", "")
         if len(device) > _LONGEST_DEVICE or not device.isprintable():
             raise ConfigurationError(f"A device is at most {_LONGEST_DEVICE} printable characters.")

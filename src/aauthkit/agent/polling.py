@@ -113,6 +113,16 @@ _BY_CODE: Mapping[str, type[AAuthError]] = MappingProxyType(
     {code: kind for kind in _KINDS for code in (kind.code, kind.code_01) if code}
 )
 
+# §7.3.1, told as §7.2.3 maps it.
+_RETURNED: Mapping[str, tuple[type[AAuthError], str]] = MappingProxyType(
+    {
+        "access_denied": (Denied, "The person declined."),
+        "user_abandoned": (Abandoned, "The person came and did not finish."),
+        "interaction_expired": (Expired, "The person's page had expired; make the request again."),
+        "temporarily_unavailable": (Unavailable, "The person's page is not available now; try again."),
+    }
+)
+
 SendSigned = Callable[[Outgoing, float], Steps[Incoming]]
 Attend = Callable[[Requirement, Incoming], Steps[None]]
 
@@ -203,6 +213,7 @@ class _Pending:
         self._told = ""
         self._answered = ""
         self._answers = 0
+        self._interaction: Interaction | None = None
 
     def wait(self) -> Steps[Incoming]:
         waiting, clock, slower, done = self._waiting, self._clock, 0, 0
@@ -218,6 +229,7 @@ class _Pending:
             done += 1
             if isinstance(outcome, Incoming) and not _is_waiting(outcome):
                 return outcome
+            self._check_return()
             if isinstance(outcome, Unavailable):
                 if clock.now() - answered >= LONGEST_OUTAGE.total_seconds():
                     raise outcome
@@ -266,6 +278,9 @@ class _Pending:
 
     def _interact(self, wanted: Requirement) -> Steps[None]:
         interaction = _interaction(wanted, self._url, self._waiting)
+        if self._interaction is None or self._interaction.code != interaction.code:
+            self._interaction = interaction
+        interaction = self._interaction
         relay, relayed = self._waiting.relay, f"{interaction.code} relayed"
         if relay is not None and self._told == relayed and (yield from relay.has_failed()):
             yield from self._tell(interaction, interaction.code)
@@ -276,18 +291,25 @@ class _Pending:
         else:
             yield from self._tell(interaction, interaction.code)
 
+    def _check_return(self) -> None:
+        """§7.3.1: a person who came back with an error will not complete this, so it is not waited for any more."""
+        error = self._interaction.returned.error if self._interaction is not None else None
+        if error is not None:
+            kind, words = _RETURNED.get(error, (Unavailable, "It did not work at the person's page."))
+            raise kind(words)
+
     def _clarify(self) -> Steps[None]:
         """§7.5.2: answer, or withdraw. The same words again right after the answer are that question, not a new one."""
-        question, options = _question(self._latest)
-        if question == self._answered:
+        asked = _question(self._latest)
+        if asked.question == self._answered:
             return
         text = None
         if self._waiting.answers_questions and self._answers < MOST_ANSWERS:
-            text = yield from ask(Ask(question=question, options=options))
+            text = yield from ask(asked)
         if text is None:
             yield from self._withdraw()
             raise Gone("A question about the request was not answered, so the request was withdrawn.")
-        self._answered = question
+        self._answered = asked.question
         self._answers += 1
         yield from self._say({"action": "clarification_response", "clarification_response": text})
 
@@ -364,13 +386,18 @@ def pending_url(response: Incoming) -> str:
     return url
 
 
-def _question(response: Incoming) -> tuple[str, tuple[str, ...]]:
+def _question(response: Incoming) -> Ask:
+    """§7.5.1."""
     members = response.json()
-    question, options = members.get("clarification"), members.get("options")
+    question, options, timeout = (members.get(name) for name in ("clarification", "options", "timeout"))
     if not isinstance(question, str) or not 0 < len(question) <= _MOST_QUESTION:
         raise InvalidResponse("The server asks a question without words.")
     named = options if isinstance(options, list) else []
-    return question, tuple(option for option in named if isinstance(option, str) and len(option) <= _MOST_TEXT)
+    return Ask(
+        question=question,
+        options=tuple(option for option in named if isinstance(option, str) and len(option) <= _MOST_TEXT),
+        timeout=timeout if isinstance(timeout, int) and timeout > 0 else None,
+    )
 
 
 def _interaction(wanted: Requirement, pending_url: str, waiting: Waiting) -> Interaction:

@@ -106,11 +106,13 @@ class Notify:
 class Ask:
     """Ask the application what it answers to a person's ``question``, Markdown from a server (AAuth-11 §7.5).
 
-    Its answer is a text, or ``None`` to withdraw the request. ``options`` are choices the question names, if any.
+    Its answer is a text, or ``None`` to withdraw the request. ``options`` are choices the question names, if any;
+    after ``timeout`` seconds the server does not wait for the answer any more.
     """
 
     question: str
     options: tuple[str, ...] = ()
+    timeout: float | None = None
 
 
 @dataclass(frozen=True)
