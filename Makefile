@@ -30,9 +30,11 @@ demo: setup ## start the whole system: make demo MODE=user-consent
 
 test: lint unit interop single system ## everything: lint, unit tests, then the real processes
 
-test-long: setup ## the unit tests again, with many more generated examples
+test-long: setup ## the unit tests again, with many more generated examples, and fuzzing: FUZZ_SECONDS=20 a target
 	@echo "test-long: property tests with the long profile"
 	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q -m "not system and not wire and not browser and not interop"
+	@echo "test-long: coverage-guided fuzzing"
+	@scripts/fuzz.sh
 
 lint: setup ## ruff (rules and format) and mypy
 	@echo "lint: ruff"
@@ -64,5 +66,5 @@ bench: setup ## measure signing and verifying beside the raw operation
 	@$(BIN)/python -m bench
 
 clean: ## remove what these targets made (not the demo's state)
-	rm -rf .venv .peers build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .peers .fuzz build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

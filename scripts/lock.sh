@@ -16,8 +16,8 @@ compile() {
 
 compile requirements/dev.txt pyproject.toml --group dev --extra demo
 compile requirements/uv.txt requirements/uv.in
-for peer in requirements/interop-*.in; do
-    compile "${peer%.in}.txt" "$peer"
+for own in requirements/interop-*.in requirements/fuzz.in; do
+    compile "${own%.in}.txt" "$own"
 done
 if grep -n '://' requirements/*.txt; then
     echo "lock: the lines above name an address; requirements must be names, versions and hashes only" >&2
