@@ -80,8 +80,10 @@ class Outbox:
                 _log.exception("deliveries could not be read")
                 started = 0
             if not started:
+                # Not `wait_for`: on Python 3.11 it can lose a cancellation that comes together with what it waits for.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), _LOOK_EVERY)
+                    async with asyncio.timeout(_LOOK_EVERY):
+                        await self._wake.wait()
 
     async def _start_what_is_due(self) -> int:
         free = _MOST_UNDER_WAY - len(self._tasks)
