@@ -185,6 +185,7 @@ def test_base64url_of_another_spelling_is_refused(text: str) -> None:
 # Files
 
 
+@pytest.mark.conformance("11:§13.7-2")
 def test_a_key_file_is_made_once_for_the_owner_only_and_read_again(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "key"
     first = PrivateKey.load_or_create(path, kid="k")
@@ -217,6 +218,7 @@ def test_a_file_that_is_there_is_not_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644, 0o610])
+@pytest.mark.conformance("11:§13.7-2")
 def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "key"
     PrivateKey.load_or_create(path)

@@ -23,6 +23,7 @@ async def world(tmp_path: Path, anyio_backend: str) -> AsyncIterator[World]:
         yield running
 
 
+@pytest.mark.conformance("11:§11.2.1-1", "11:§11.2-4", "AP-04")
 async def test_the_metadata_names_the_endpoints_and_the_domain(world: World) -> None:
     assert (await world.client.get("/.well-known/aauth-agent.json")).json() == {
         "issuer": ISSUER,
@@ -34,6 +35,7 @@ async def test_the_metadata_names_the_endpoints_and_the_domain(world: World) -> 
     }
 
 
+@pytest.mark.conformance("11:§11.4-1", "AP-05")
 async def test_there_is_one_published_key_for_each_draft(world: World) -> None:
     keys = (await world.client.get("/.well-known/jwks.json")).json()["keys"]
     assert [key.get("alg") for key in keys] == [None, "Ed25519"]

@@ -53,8 +53,9 @@ def _names(body: list[ast.stmt]) -> dict[str, frozenset[str]]:
     """Names given to marks, or to lists of cases that carry marks."""
     found: dict[str, frozenset[str]] = {}
     for node in body:
-        if isinstance(node, ast.Assign) and (ids := _named([node.value], found)):
-            found |= {target.id: ids for target in node.targets if isinstance(target, ast.Name)}
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value and (ids := _named([node.value], found)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {target.id: ids for target in targets if isinstance(target, ast.Name)}
     return found
 
 

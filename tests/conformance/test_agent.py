@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from aauthkit import jwt as jws
-from aauthkit.agent.challenge import Carried, judge_challenge
+from aauthkit.agent.challenge import Carried, Fault, fault_of, judge_challenge
 from aauthkit.agent.credentials import Credentials
 from aauthkit.agent.exchange import Behind, Exchange, auth_token, person_token
 from aauthkit.agent.person_server import About, PersonServer
@@ -195,7 +195,7 @@ def test_a_resource_token_without_anything_presented_is_refused__6_7_3(meeting: 
 # Asking
 
 
-@pytest.mark.conformance("11:§7.1-2", "11:§11.3.2-1", "11:§11.3.3.1-2", "AG-01", "AG-10", "AG-50", "AG-51")
+@pytest.mark.conformance("11:§7.1-2", "11:§11.3.2-1", "11:§11.3.3.1-2", "11:§11.3.3.2-2", "AG-01", "AG-10", "AG-50")
 def test_a_person_token_is_asked_for_with_the_agent_token_and_a_covered_body__7_1(meeting: Meeting) -> None:
     held = meeting.ask_for_person({"person_token": meeting.scene.person_token(jti="p-2"), "expires_in": 3600})
     assert held.claims.jti == "p-2"
@@ -204,7 +204,9 @@ def test_a_person_token_is_asked_for_with_the_agent_token_and_a_covered_body__7_
     assert body == {"resource": RESOURCE, "capabilities": ["interaction"]}
     verified = meeting.scene.verify(message, authorities=frozenset({"ps.example"}), cover_body=True)
     assert (verified.level, verified.agent, verified.scheme) == (Level.IDENTIFIED, AGENT, "jwt")
-    assert "alg=" not in (message.field("signature-input") or "")
+    signature_input = message.field("signature-input") or ""
+    assert f";created={NOW}" in signature_input
+    assert "alg=" not in signature_input
 
 
 @pytest.mark.conformance("11:§6.7.3-7", "11:§7.2.1-1", "11:§11.3.3.1-2", "AG-01", "AG-20", "AG-21", "AG-50")
@@ -287,3 +289,14 @@ def test_what_an_agent_sends_is_taken_where_only_tokens_are__11_3_2(meeting: Mee
         message = with_fields(Message.of(request.method, request.url, request.headers, request.body), *signature)
         only_tokens: dict[str, Any] = {"schemes": frozenset({"jwt"}), "auth_issuers": Trust.nobody()}
         assert meeting.scene.verify(message, authorities=frozenset({"ps.example"}), **only_tokens).scheme == "jwt"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b'{"error": "denied", "type": "urn:ietf:params:sig-error:invalid_key"}']
+)
+@pytest.mark.conformance("11:§11.9.1-1", "SK:§5.1-2", "SK:§5.1-3", "AG-60")
+def test_a_signature_error_is_read_from_its_header_alone__11_9_1(body: bytes) -> None:
+    """Members nobody knows are passed over, wherever they stand."""
+    told = 'new=(1 2);x, error=invalid_input;y=1, required_input=("@method" "x-a"), more=:AA==:'
+    answer = Incoming(status=401, url=RESOURCE, headers={"signature-error": told}, body=body)
+    assert fault_of(answer) == Fault("invalid_input", ("@method", "x-a"))

@@ -117,8 +117,10 @@ def test_the_list_of_what_is_open_only_shrinks() -> None:
         '@pytest.mark.conformance("a")\nclass TestAll:\n  @pytest.mark.conformance("b")\n  def test_it(self): ...',
         'CASES = [pytest.param(1, marks=pytest.mark.conformance("a", "b"))]\n'
         '@pytest.mark.parametrize("x", CASES)\ndef test_it(x): ...',
+        'CASES: list[Any] = [pytest.param(1, marks=pytest.mark.conformance("a", "b"))]\n'
+        '@pytest.mark.parametrize("x", CASES)\ndef test_it(x): ...',
     ],
-    ids=["function", "module", "name", "class", "case"],
+    ids=["function", "module", "name", "class", "case", "annotated"],
 )
 def test_a_mark_is_found_by_reading(text: str) -> None:
     assert {(name, mark.test) for name, found in of_test(text).tests.items() for mark in found} == {

@@ -55,7 +55,7 @@ def asked(challenge: Challenge | None) -> tuple[int, str, dict[str, Any]]:
     return rendered.status, requirement.kind, dict(requirement.parameters)
 
 
-@pytest.mark.conformance("11:§6.4", "11:§6.7-2", "RS-11", "RS-30")
+@pytest.mark.conformance("11:§6.4", "11:§6.7-2", "RS-11", "RS-30", "11:§7.1.1-3")
 def test_who_shows_an_agent_token_is_asked_for_the_person_first_and_gets_no_resource_token__6_7(scene: Scene) -> None:
     for require in (Require.PERSON_TOKEN, Require.AUTH_TOKEN):
         assert asked(admitted(scene, scene.with_agent_token(), require).challenge) == (401, "person-token", {})

@@ -32,6 +32,7 @@ from aauthkit.tokens.claims import AS_PRESENTED_TOKEN, AS_RESOURCE_TOKEN, Judge,
 from aauthkit.tokens.person import judge_person_token
 from aauthkit.tokens.presented import PresentedToken, judge_presented_token
 from aauthkit.tokens.resource import ResourceToken, build_resource_token, judge_resource_token
+from aauthkit.trust import Trust
 from tests.parties import AGENT, NOW, PERSON_SERVER, PROVIDER, RESOURCE, NothingIsFetched, Scene, bearing, public
 
 MISSION = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
@@ -329,6 +330,23 @@ def test_what_is_presented_was_meant_for_the_resource_that_asks__6_7_2_step_3(sc
             judge_presented_token(jws.parse(token), judge(AS_PRESENTED_TOKEN), audience="https://other.example")
         with pytest.raises(ExpiredPresentedToken):
             judge_presented_token(jws.parse(token), judge(AS_PRESENTED_TOKEN, now=NOW + 3600), audience=RESOURCE)
+
+
+@pytest.mark.parametrize("sub", ["8f14e45fceea167a5a36dedd4bea2543", "person-1@ps.example", "a b/+=%20", "0"])
+@pytest.mark.conformance("11:§7.1.4-4", "11:§7.1.4-5", "11:§13.10-1", "RS-10")
+def test_sub_is_taken_as_it_is_beside_its_issuer_and_tenant_is_no_part_of_it__7_1_4(scene: Scene, sub: str) -> None:
+    found = [scene.verify(scene.with_person_token(sub=sub, tenant=tenant)) for tenant in (None, "acme", "umbrella")]
+    assert {(each.issuer, each.sub) for each in found} == {(PERSON_SERVER, sub)}
+
+
+@pytest.mark.conformance("RS-41", "RS-75", "PS-62")
+def test_an_auth_token_is_judged_without_its_agent_and_a_chain_in_it_says_nothing__9_4_1(
+    scene: Scene,
+) -> None:
+    claims: Changes = {"act": {"sub": "aauth:other@provider.example"}, "agent": "aauth:other@provider.example"}
+    token = rewritten(scene.auth_token(), scene.person_server_key, claims)
+    verified = scene.verify(scene.request(bearing(token)), agent_providers=Trust.nobody())
+    assert (verified.sub, verified.agent, verified.act) == ("person-1", None, None)
 
 
 # Resource tokens

@@ -231,6 +231,7 @@ async def test_the_same_request_is_stored_once(engine: AsyncEngine, person_id: s
     assert len({request.id for request in stored}) == 1
 
 
+@pytest.mark.conformance("11:§14.1-3", "PS-20")
 async def test_a_person_has_one_name_at_a_resource_and_another_elsewhere(
     engine: AsyncEngine, person_id: str, clock: FixedClock
 ) -> None:

@@ -41,6 +41,7 @@ def test_true_rule_allows_and_is_named() -> None:
         {"scopes": []},
     ],
 )
+@pytest.mark.conformance("11:§13.7-1")
 def test_look_alikes_and_missing_claims_are_denied_with_a_reason(changes: dict[str, Any]) -> None:
     verdict = Policy.compile([RULE]).decide(metadata(**changes))
 
