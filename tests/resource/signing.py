@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aauthkit.clock import FixedClock
 from aauthkit.discovery import Discovery
-from aauthkit.drafts import DRAFT_01
+from aauthkit.drafts import DRAFT_01, Draft
 from aauthkit.errors import Unavailable
 from aauthkit.flow import Fetch, Fetched
 from aauthkit.httpsig.message import Message as SignedMessage
@@ -32,6 +32,7 @@ from aauthkit.trust import Trust, TrustedIssuer
 NOW = 1_795_300_000.0
 ISSUER = "http://orders.localhost:3000"
 PROVIDER = "http://127.0.0.1:8765"
+PERSON_SERVER = "http://person.localhost:8766"
 PUBLISHER = "http://backend.localhost:8000"
 DOMAIN = "agent-server.example"
 AGENT = AgentIdentifier("backend", DOMAIN)
@@ -40,8 +41,10 @@ AGENT = AgentIdentifier("backend", DOMAIN)
 class Issuers:
     """Whose documents can be had: a provider that is also the person server, and an agent that publishes its keys."""
 
-    def __init__(self) -> None:
+    def __init__(self, draft: Draft = DRAFT_01) -> None:
+        self.draft = draft
         self.key = PrivateKey.generate()
+        self.person_server_key = PrivateKey.generate()
         self.publisher_key = PrivateKey.generate(kid="one")
         self.down = False
         self.fetched: list[str] = []
@@ -51,10 +54,11 @@ class Issuers:
         if self.down:
             raise Unavailable("down")
         documents: dict[str, Any] = {}
-        for issuer, key in ((PROVIDER, self.key), (PUBLISHER, self.publisher_key)):
+        keys = {PROVIDER: self.key, PUBLISHER: self.publisher_key, PERSON_SERVER: self.person_server_key}
+        for issuer, key in keys.items():
             document = {"issuer": issuer, "jwks_uri": f"{issuer}/jwks"}
             documents |= {f"{issuer}/.well-known/aauth-{role}.json": document for role in ("agent", "person")}
-            documents[f"{issuer}/jwks"] = jwks([(key, DRAFT_01)])
+            documents[f"{issuer}/jwks"] = jwks([(key, self.draft)])
         return Fetched(status=200, body=json.dumps(documents[request.url]).encode())
 
 
@@ -129,13 +133,17 @@ class Bench:
         token: str | None = None,
         headers: Iterable[tuple[str, str]] = (),
         host: str = "orders.localhost:3000",
+        cover: tuple[str, ...] = (),
+        key: PrivateKey | None = None,
     ) -> Scope:
-        key, signature_key = self.scheme(by)
+        own, signature_key = self.scheme(by)
         if token is not None:
             signature_key = str(ConfirmationJWT(jwt=token))
         lines = [("host", host), *headers]
         message = SignedMessage.of(method, f"http://{host}{target}", lines, body)
-        lines += sign_message(message, key, signature_key=signature_key, created=int(self.clock.now()))
+        lines += sign_message(
+            message, key or own, signature_key=signature_key, created=int(self.clock.now()), cover=cover
+        )
         return scope_of(method, target, lines)
 
 
