@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from tests.fuzz.judging import JUDGING
 from tests.fuzz.reading import READING
 from tests.fuzz.receiving import RECEIVING
+from tests.fuzz.serving import SERVING
 from tests.fuzz.target import Target
 
-TARGETS: Mapping[str, Target] = {target.name: target for target in (*READING, *JUDGING, *RECEIVING)}
+TARGETS: Mapping[str, Target] = {target.name: target for target in (*READING, *JUDGING, *RECEIVING, *SERVING)}
