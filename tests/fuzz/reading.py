@@ -98,8 +98,8 @@ def _schemes() -> tuple[bytes, ...]:
 
 def accept_signature_cover(data: bytes) -> None:
     """What we ask clients to cover can be read by them, whatever the operator asks for that is a component."""
-    names = [name for name in text_of(data).split() if name.isascii() and name.isprintable() and '"' not in name]
-    value = accept_signature(cover=[name for name in names if "\\" not in name])
+    names = [name for name in text_of(data)[:1000].split() if name.isascii() and name.isprintable()]
+    value = accept_signature(cover=[name for name in names if not {'"', "\\"} & set(name)])
     assert list(parse_dictionary(value)) == ["sig"]
 
 

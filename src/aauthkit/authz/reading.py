@@ -48,6 +48,11 @@ def load_yaml(text: str) -> object:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
         raise ConfigurationError(f"{line}not YAML: {getattr(error, 'problem', None) or 'cannot be read'}.") from error
+    except (ValueError, OverflowError) as error:
+        # YAML 1.1 takes 0x_ for a number and 2001-99-99 for a date, and then Python does not.
+        raise ConfigurationError("a number or a date in it is none; put what is meant as text in quotes.") from error
+    except RecursionError as error:
+        raise ConfigurationError("it is nested too deeply.") from error
 
 
 class Section:
