@@ -37,9 +37,12 @@ class Trust:
         return cls({entry.issuer: entry for entry in issuers})
 
     @classmethod
-    def any(cls) -> Trust:
-        """Everybody whose metadata can be fetched: says so, because it looks wrong in review."""
-        return cls({}, True)
+    def any(cls, known: Iterable[TrustedIssuer] = ()) -> Trust:
+        """Everybody whose metadata can be fetched: says so, because it looks wrong in review.
+
+        ``known`` are those about whom more is known than that.
+        """
+        return cls({entry.issuer: entry for entry in known}, True)
 
     @classmethod
     def nobody(cls) -> Trust:

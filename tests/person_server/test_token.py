@@ -131,7 +131,7 @@ async def test_a_body_that_says_too_little_is_an_invalid_request(world: World, b
 async def test_an_unsigned_request_is_refused(world: World) -> None:
     response = await world.client.post("/token", json={"resource_token": "x"})
     assert response.status_code == 401
-    assert response.headers["signature-error"] == "error=invalid_request"
+    assert response.headers["signature-error"] == "error=invalid_signature"
 
 
 async def test_a_body_that_is_too_large_is_refused(world: World) -> None:

@@ -45,6 +45,7 @@ from aauthkit.identifiers import is_loopback, origin_of, server_identifier
 from aauthkit.keys import PrivateKey, jwks, write_new_private_file
 from aauthkit.person_server import storage as person_storage
 from aauthkit.person_server.codes import Secrets
+from aauthkit.person_server.policy import ANY
 from aauthkit.person_server.revocation.outbox import Outbox
 from aauthkit.person_server.revocation.service import refuse_revoked_agent_token
 from aauthkit.person_server.settings import OpenIDSettings, PersonServerSettings
@@ -98,6 +99,8 @@ class ServeOptions:
     oidc_client: str
     bearer_clients: tuple[str, ...] = ()
     trusted_resources: tuple[str, ...] = ("any",)
+    trusted_intermediaries: tuple[str, ...] = ()
+    unasked_resources: tuple[str, ...] = ()
     database: str | None = None
     development: bool = False
     open_consent: bool = False
@@ -143,6 +146,20 @@ class ServeOptions:
     show_default=True,
     metavar="URL|any",
     help="Whose resource tokens are judged.",
+)
+@click.option(
+    "--trust-intermediary",
+    "trusted_intermediaries",
+    multiple=True,
+    metavar="URL|any",
+    help="Which resources may act onwards for people whose tokens they were shown; none unless named.",
+)
+@click.option(
+    "--unasked-resource",
+    "unasked_resources",
+    multiple=True,
+    metavar="URL|any",
+    help="Where agents may act as their people without asking them first; nowhere unless named.",
 )
 @_database_option
 @click.option("--development", is_flag=True, help="Allow http and ports, for loopback names.")
@@ -196,6 +213,7 @@ async def application(
         await person_storage.RuleStore(engine).configure(
             scopes=_json_list("AAUTH_CONSENT_SCOPES", ()),
             prefixes=_json_list("AAUTH_CONSENT_PREFIXES", _DEFAULT_PREFIXES),
+            unasked_resources=_unasked_resources(asked),
         )
         app, outbox = _compose(asked, engine, clock or SystemClock(), network, calls, openid_transport)
         await stack.enter_async_context(outbox.running())
@@ -282,22 +300,36 @@ def _person_server_settings(asked: ServeOptions) -> PersonServerSettings:
             accepted_clients=frozenset(asked.bearer_clients),
         ),
         resources=_trusted_resources(asked),
+        intermediaries=_trusted_intermediaries(asked),
         open_consent=asked.open_consent,
     )
 
 
 def _trusted_resources(asked: ServeOptions) -> Trust:
-    if asked.trusted_resources == ("any",):
-        return Trust.any()
-    if "any" in asked.trusted_resources:
-        raise ConfigurationError("--trust-resource is either any or a list of resources, not both.")
-    return Trust.only(
-        TrustedIssuer(issuer=_identifier(resource, asked.development)) for resource in asked.trusted_resources
-    )
+    return _trust("--trust-resource", asked.trusted_resources, asked)
+
+
+def _trusted_intermediaries(asked: ServeOptions, known: TrustedIssuer | None = None) -> Trust:
+    return _trust("--trust-intermediary", asked.trusted_intermediaries, asked, known=known)
+
+
+def _trust(option: str, named: tuple[str, ...], asked: ServeOptions, *, known: TrustedIssuer | None = None) -> Trust:
+    entries = [known] if known is not None else []
+    if named == (ANY,):
+        return Trust.any(entries)
+    if ANY in named:
+        raise ConfigurationError(f"{option} is either any or a list, not both.")
+    return Trust.only([*(TrustedIssuer(issuer=_identifier(name, asked.development)) for name in named), *entries])
+
+
+def _unasked_resources(asked: ServeOptions) -> list[str]:
+    return [name if name == ANY else _identifier(name, asked.development) for name in asked.unasked_resources]
 
 
 def _requirements(asked: ServeOptions, settings: PersonServerSettings, scheme: str) -> Requirements:
-    providers = Trust.only([TrustedIssuer(issuer=asked.issuer, domain=asked.agent_domain)])
+    # An intermediary is its own agent provider (AAuth-11 §10.1.1.1), beside the one in this process.
+    provider = TrustedIssuer(issuer=asked.issuer, domain=asked.agent_domain)
+    providers = _trusted_intermediaries(asked, known=provider)
     requirements = Requirements(
         authorities=frozenset({settings.authority}),
         drafts=_SPOKEN,
@@ -307,6 +339,7 @@ def _requirements(asked: ServeOptions, settings: PersonServerSettings, scheme: s
         auth_issuers=Trust.nobody(),
         audience=None,
         development=asked.development,
+        cover_body=True,
     )
     if scheme != "jwks_uri":
         return requirements
@@ -316,7 +349,6 @@ def _requirements(asked: ServeOptions, settings: PersonServerSettings, scheme: s
         drafts=(DRAFT_11,),
         token_types=frozenset(),
         published={agent_tokens.DWK: providers, resource_tokens.DWK: settings.resources},
-        cover_body=True,
     )
 
 

@@ -1,7 +1,8 @@
-"""Polling and delivery: what an agent hears about a request that waits (draft 01, Deferred Responses).
+"""Polling and delivery: what an agent hears about a request that waits (AAuth-11 §11.8; draft 01, Deferred Responses).
 
 Every poll proves the agent anew. The one final answer is given once, and what it promises is committed first. It
-speaks no HTTP and never decides.
+speaks no HTTP and never decides. What else an agent may do at a pending URL (answer a question, change or withdraw its
+request) starts from ``own``, too.
 """
 
 from __future__ import annotations
@@ -14,32 +15,52 @@ from aauthkit.clock import Clock
 from aauthkit.errors import (
     AAuthError,
     Abandoned,
+    AgentRevoked,
     Denied,
     Expired,
     ExpiredResourceToken,
+    Gone,
     InvalidCode,
     InvalidResourceToken,
     NotFound,
+    Revoked,
+    RevokedPresentedToken,
+    RevokedResourceToken,
+    RevokedSubagentToken,
+    RevokedUpstreamToken,
     SlowDown,
 )
-from aauthkit.person_server.chaining import UpstreamTokens
+from aauthkit.person_server.asking import Deferred, draft_of
+from aauthkit.person_server.callers import Callers, Requester
 from aauthkit.person_server.codes import hashed
+from aauthkit.person_server.issuing import Grant, Granted, TokenIssuer, rests_on
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.states import OPEN, State
-from aauthkit.person_server.storage import DecisionStore, PendingRequest
-from aauthkit.person_server.token import Deferred, Granted, Requester, TokenEndpoint, TokenIssuer, draft_of
+from aauthkit.person_server.storage import PERSON, DecisionStore, IssuedPersonToken, IssuedToken, PendingRequest
+from aauthkit.person_server.storage.conversation import ConversationStore
 from aauthkit.person_server.waiting import Changes, TooManyWaiters
 from aauthkit.verify import VerifiedRequest
 
 _HANDLE = re.compile(r"[0-9a-f]{64}")
-# Draft 01, Polling with GET: a client that is told to slow down adds five seconds.
+# Polling with GET: a client that is told to slow down adds five seconds (§11.8.3).
 _SLOW_DOWN_SECONDS = 5
+_HAD_ITS_ANSWER = "This request has had its answer; make a new one."
 
 _REFUSALS: dict[State, tuple[type[AAuthError], str]] = {
     State.DENIED: (Denied, "The person declined this request."),
     State.EXPIRED: (Expired, "Nobody decided in time; ask again when the person is there."),
     State.ABANDONED: (Abandoned, "The person opened this request and did not decide."),
+    State.FAILED: (InvalidCode, "Too many wrong codes were tried; make a new request."),
+    State.REVOKED: (Revoked, "A token this request depends on was revoked."),
 }
+# What ends a request at a token endpoint has one word at a pending URL (§11.9.4); the detail says which token it was.
+_REVOCATIONS = (
+    AgentRevoked,
+    RevokedPresentedToken,
+    RevokedResourceToken,
+    RevokedSubagentToken,
+    RevokedUpstreamToken,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,39 +69,54 @@ class PendingEndpoint:
 
     settings: PersonServerSettings
     decisions: DecisionStore
-    tokens: TokenEndpoint
+    conversation: ConversationStore
+    callers: Callers
     issuer: TokenIssuer
-    upstream_tokens: UpstreamTokens
     changes: Changes
     clock: Clock
 
-    async def poll(self, verified: VerifiedRequest, handle: str, *, wait: timedelta) -> Granted | Deferred:
+    async def own(self, verified: VerifiedRequest, handle: str) -> PendingRequest:
+        """The caller's own request: its identity is looked at every time (§13.2), and another's URL looks like none."""
+        token = verified.agent_token
+        request = await self.decisions.by_handle(hashed(handle)) if _HANDLE.fullmatch(handle) else None
+        if (
+            token is None
+            or request is None
+            or (request.agent_issuer, request.agent) != (token.issuer, str(token.agent))
+        ):
+            raise NotFound("There is no such request for this agent.")
+        return request
+
+    async def poll(self, verified: VerifiedRequest, request: PendingRequest, *, wait: timedelta) -> Granted | Deferred:
         """The answer now, or after at most `wait`; raises what the refusals above say, or 410 once it was given."""
-        requester = await self.tokens.requester(verified)
-        request = await self._own(requester, handle)
+        try:
+            return await self._poll(verified, request, wait)
+        except _REVOCATIONS as error:
+            if not draft_of(request).person_tokens:
+                raise
+            raise Revoked(error.detail, debug=error.debug) from error
+
+    async def _poll(self, verified: VerifiedRequest, request: PendingRequest, wait: timedelta) -> Granted | Deferred:
+        requester = await self.callers.of_pending(verified, request)
         if request.state in OPEN:
             request = await self._wait(request, wait)
             # The person may have revoked the agent while it waited.
-            requester = await self.tokens.requester(verified)
+            requester = await self.callers.of_pending(verified, request)
         if request.state in OPEN:
-            return Deferred(request=request)
+            return Deferred(request=request, question=await self.conversation.open_question(request))
         if request.state is State.DELIVERED:
-            raise InvalidCode("This request has had its answer; make a new one.")
+            raise Gone(_HAD_ITS_ANSWER)
+        if request.state is State.WITHDRAWN:
+            raise Gone("The agent withdrew this request.")
         if request.state is State.APPROVED:
             return await self._deliver(requester, request)
         await self._finish(request)
         refusal, sentence = _REFUSALS[request.state]
-        raise refusal(sentence)
-
-    async def _own(self, requester: Requester, handle: str) -> PendingRequest:
-        """Draft 01, Pending URL Security: the agent's identity on every poll; another agent's URL looks like none."""
-        request = await self.decisions.by_handle(hashed(handle)) if _HANDLE.fullmatch(handle) else None
-        if request is None or (request.agent_issuer, request.agent) != (requester.token.issuer, requester.agent):
-            raise NotFound("There is no such request for this agent.")
-        return request
+        raise refusal(f"{sentence} It was the {request.ended_by}." if request.ended_by else sentence)
 
     async def _wait(self, request: PendingRequest, wait: timedelta) -> PendingRequest:
-        if not wait:
+        # Whose turn it is, the agent's, does not change while it waits.
+        if not wait or request.state is State.CLARIFYING:
             # Half the advertised interval: clocks and networks are forgiven, a busy loop is not.
             not_since = self.clock.now() - self.settings.poll_interval.total_seconds() / 2
             if not await self.decisions.polled(request.id, not_since=not_since):
@@ -92,32 +128,62 @@ class PendingEndpoint:
             raise SlowDown("This request is already waited for.", retry_after=_SLOW_DOWN_SECONDS) from None
 
     async def _deliver(self, requester: Requester, request: PendingRequest) -> Granted:
-        decided_at = request.decided_at or 0.0
-        if decided_at >= request.resource_token_expires_at:
-            # The decision is remembered: the fresh resource token is answered without asking.
+        late = self._too_late(requester, request)
+        if late is not None:
             await self._finish(request)
-            raise ExpiredResourceToken("The person agreed, but the resource token had expired; fetch a fresh one.")
-        if self.clock.now() > decided_at + self.settings.collection_time.total_seconds():
-            await self._finish(request)
-            raise Expired("The answer was not fetched in time; ask again.")
-        if requester.jkt != request.agent_jkt:
-            await self._finish(request)
-            raise InvalidResourceToken("The agent's key changed since it asked; fetch a fresh resource token.")
-        if request.upstream is not None:
-            await self.upstream_tokens.check_chain(request.upstream.agents)
-        granted, record = await self.issuer.make(
+            raise late
+        granted, record = await self._make(requester, request)
+        resting = rests_on(
             requester,
-            person_id=request.person_id,
+            issuer=self.settings.issuer,
+            presented_jti=request.presented.jti if request.presented else None,
             resource=request.resource,
-            scope=request.scope,
-            consented=True,
-            upstream=request.upstream,
-            draft=draft_of(request),
+            resource_token_jti=request.resource_token_jti,
         )
-        if not await self.decisions.deliver(request.id, answered=State.APPROVED, issued=record):
-            raise InvalidCode("This request has had its answer; make a new one.")
+        if not await self.decisions.deliver(request.id, answered=State.APPROVED, issued=record, rests_on=resting):
+            raise Gone(_HAD_ITS_ANSWER)
         return granted
+
+    def _too_late(self, requester: Requester, request: PendingRequest) -> AAuthError | None:
+        """Why an approved request can no longer be answered; in most cases its decision is remembered."""
+        now, decided_at = self.clock.now(), request.decided_at or 0.0
+        if now > decided_at + self.settings.collection_time.total_seconds():
+            return Expired("The answer was not fetched in time; ask again.")
+        if not draft_of(request).person_tokens:
+            return self._too_late_in_01(requester, request, decided_at)
+        # §10.1.1 says it of the upstream token. A resource token has done its work once it was taken (§6.7.1 speaks of
+        # one not yet redeemed), and §11.9.4 has no other word for what a pending request cannot survive.
+        for token in (request.upstream, request.presented, request.subagent):
+            if token is not None and token.expires_at <= now:
+                return Expired("A token this request depends on expired meanwhile; start over with a fresh one.")
+        if requester.jkt != request.agent_jkt:
+            return Expired("The agent's key changed since it asked; ask again with the new one.")
+        return None
+
+    def _too_late_in_01(self, requester: Requester, request: PendingRequest, decided_at: float) -> AAuthError | None:
+        if decided_at >= request.resource_token_expires_at:
+            return ExpiredResourceToken("The person agreed, but the resource token had expired; fetch a fresh one.")
+        if requester.jkt != request.agent_jkt:
+            return InvalidResourceToken("The agent's key changed since it asked; fetch a fresh resource token.")
+        return None
+
+    async def _make(
+        self, requester: Requester, request: PendingRequest
+    ) -> tuple[Granted, IssuedPersonToken | IssuedToken]:
+        if request.kind == PERSON:
+            return await self.issuer.person_token(requester, request.resource)
+        return await self.issuer.auth_token(
+            requester,
+            Grant(
+                draft=draft_of(request),
+                resource=request.resource,
+                scope=request.scope,
+                consented=True,
+                presented=request.presented,
+                account=request.account,
+            ),
+        )
 
     async def _finish(self, request: PendingRequest) -> None:
         if not await self.decisions.deliver(request.id, answered=request.state):
-            raise InvalidCode("This request has had its answer; make a new one.")
+            raise Gone(_HAD_ITS_ANSWER)

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from aauthkit.errors import InvalidRequest
 from aauthkit.person_server.settings import ALWAYS_ASK
 from aauthkit.person_server.storage import ConsentRule
 
 KINDS = ("exact", "prefix")
+# A rule about acting at a resource at all: its value is the resource, or ANY of them.
+RESOURCE, ANY = "resource", "any"
 
 
-def scopes_to_ask(scopes: Iterable[str], rules: Sequence[ConsentRule]) -> tuple[str, ...]:
+def scopes_to_ask(
+    scopes: Iterable[str], rules: Sequence[ConsentRule], *, always: Set[str] = ALWAYS_ASK
+) -> tuple[str, ...]:
     """The scopes that need consent, in the order they were requested.
 
-    A rule for exactly the scope decides; otherwise any rule for a prefix of it that asks.
+    Those of ``always`` do whatever the rules say. Otherwise a rule for exactly the scope decides, or any rule for a
+    prefix of it that asks.
     """
     exact = {rule.value: rule.required for rule in rules if rule.kind == "exact"}
     prefixes = tuple(rule.value for rule in rules if rule.kind == "prefix" and rule.required)
 
     def asks(scope: str) -> bool:
-        return scope in ALWAYS_ASK or exact.get(scope, scope.startswith(prefixes))
+        return scope in always or exact.get(scope, scope.startswith(prefixes))
 
     return tuple(scope for scope in scopes if asks(scope))
+
+
+def asks_to_act(resource: str, rules: Sequence[ConsentRule]) -> bool:
+    """Whether an agent may act as the person at ``resource`` only once they agreed (AAuth-11 §7.1); unless told, yes.
+
+    A rule for the resource decides; otherwise the one for any.
+    """
+    required = {rule.value: rule.required for rule in rules if rule.kind == RESOURCE}
+    return required.get(resource, required.get(ANY, True))
 
 
 def rule_value(value: object) -> str:

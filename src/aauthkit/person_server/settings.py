@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from aauthkit.errors import ConfigurationError, InvalidRequest
@@ -12,6 +14,27 @@ from aauthkit.trust import Trust
 
 # Whatever the rules say, this scope asks the person every time (CONTRACT §3).
 ALWAYS_ASK = frozenset({"require:user"})
+
+# AAuth-11 §11.10: identity scopes put claims about the person into an auth token, and only after they agreed to that.
+# `sub` is in every token of that draft, so `openid` adds none.
+IDENTITY_SCOPES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"openid": (), "profile": ("preferred_username",), "email": ("email",)}
+)
+
+# Where agents send what, by metadata member. Draft 01's `token_endpoint` and draft 11's `auth_token_endpoint` are one.
+ENDPOINTS: Mapping[str, str] = MappingProxyType(
+    {
+        "token_endpoint": "/token",
+        "auth_token_endpoint": "/token",
+        "person_token_endpoint": "/person",
+        "revocation_endpoint": "/revoke",
+        "interaction_endpoint": "/interaction",
+        "permission_endpoint": "/permission",
+    }
+)
+
+# Metadata and keys together: whoever aims us at a slow server holds a request no longer than this.
+DISCOVERY_SECONDS = 2.8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +58,15 @@ class PersonServerSettings:
     openid: OpenIDSettings
     resources: Trust
     """Whose resource tokens are judged: a list, or explicitly any (then fetched under egress admission)."""
+    intermediaries: Trust = field(default_factory=Trust.nobody)
+    """Which resources may act onwards for the people whose tokens they were shown (AAuth-11 §10.1).
+
+    Not the list of resources: whoever is believed about its own scopes is not thereby let in to ask for tokens, and an
+    intermediary is its own agent provider, so that `any` would let everybody's keys through the first door.
+    """
+    name: str = "aauthkit person server"
+    most_resources: int = 100
+    """At how many resources one agent may ask to act within ``remembered``; each keeps a directed `sub` (§7.1)."""
     open_consent: bool = False
     """Anybody on this machine decides for the person. For test harnesses; loopback only."""
     decision_time: timedelta = timedelta(minutes=10)
@@ -50,6 +82,10 @@ class PersonServerSettings:
     session_time: timedelta = timedelta(hours=8)
     """A working day; then the identity provider is asked again."""
     login_time: timedelta = timedelta(minutes=10)
+    clarification_time: timedelta = timedelta(minutes=2)
+    """How long an agent has to answer a question of its person, who sits and waits for it."""
+    clarification_rounds: int = 5
+    """How often a person may ask an agent about one request (AAuth-11 §7.5.3 recommends five)."""
     wrong_codes: int = 10
     wrong_code_window: timedelta = timedelta(minutes=10)
 
@@ -70,12 +106,12 @@ class PersonServerSettings:
         return f"{self.issuer}/ui/consent.html"
 
     def metadata(self) -> dict[str, object]:
-        """`/.well-known/aauth-person.json` (draft 01, Person Server Metadata)."""
+        """`/.well-known/aauth-person.json` (AAuth-11 §11.2.2, with the members of draft 01 beside)."""
         return {
             "issuer": self.issuer,
-            "token_endpoint": f"{self.issuer}/token",
-            "interaction_endpoint": self.consent_page,
             "jwks_uri": f"{self.issuer}/.well-known/jwks.json",
-            "scopes_supported": sorted(ALWAYS_ASK),
-            "claims_supported": ["sub"],
+            "name": self.name,
+            **{member: f"{self.issuer}{path}" for member, path in ENDPOINTS.items()},
+            "scopes_supported": sorted({*ALWAYS_ASK, *IDENTITY_SCOPES}),
+            "claims_supported": ["sub", *(claim for claims in IDENTITY_SCOPES.values() for claim in claims)],
         }

@@ -1,66 +1,30 @@
-"""The token endpoint's decision: grant at once, or ask the person (draft 01, PS Token Endpoint).
+"""The auth token endpoint's decision: grant at once, or ask the person (AAuth-11 §7.2; draft 01, PS Token Endpoint).
 
-It takes a verified request and says what happens; it speaks no HTTP and never asks anybody itself.
+It takes a verified request and says what happens; it speaks no HTTP and never asks anybody itself. Both drafts come
+here, each with its own tokens: the resource token says which.
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import json
-import logging
-import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from aauthkit.clock import Clock
-from aauthkit.discovery import Discovery
-from aauthkit.drafts import DRAFT_01, DRAFTS, Draft
-from aauthkit.errors import (
-    AAuthError,
-    AgentRevoked,
-    Denied,
-    Expired,
-    ExpiredAgentToken,
-    ExpiredUpstreamToken,
-    InteractionRequired,
-    InvalidResourceToken,
-    InvalidScope,
-    PolicyDenied,
-    RateLimited,
-    Unavailable,
-)
-from aauthkit.flow import AsyncFetcher, arun
-from aauthkit.keys import PrivateKey, PublicKey
-from aauthkit.person_server.chaining import UpstreamTokens
-from aauthkit.person_server.codes import Secrets, code_hash, hashed
+from aauthkit.drafts import DRAFT_01, DRAFT_11, Draft
+from aauthkit.errors import InvalidRequest
+from aauthkit.person_server.asking import Asking, Deferred, Terms, shown_scopes
+from aauthkit.person_server.callers import Callers, Requester
+from aauthkit.person_server.issuing import Grant, Granted, TokenIssuer, rests_on
 from aauthkit.person_server.policy import scopes_to_ask
-from aauthkit.person_server.ports import AgentDirectory, KnownAgent
-from aauthkit.person_server.settings import ALWAYS_ASK, PersonServerSettings
-from aauthkit.person_server.states import OPEN, State
-from aauthkit.person_server.storage import (
-    DecisionStore,
-    IssuedToken,
-    NewRequest,
-    PendingRequest,
-    RuleStore,
-    Upstream,
-)
-from aauthkit.tokens.agent import AgentToken
-from aauthkit.tokens.auth import build_auth_token
-from aauthkit.tokens.claims import AS_RESOURCE_TOKEN, Judge, new_jti, parse, scope_values, verify
-from aauthkit.tokens.resource import DWK as RESOURCE_DWK
-from aauthkit.tokens.resource import ResourceToken, judge_resource_token
-from aauthkit.trust import TrustedIssuer
+from aauthkit.person_server.resources import ResourceDescription, Resources, known_scopes
+from aauthkit.person_server.settings import ALWAYS_ASK, IDENTITY_SCOPES, PersonServerSettings
+from aauthkit.person_server.storage import AUTH, DecisionStore, Presented, RuleStore
+from aauthkit.tokens.claims import AS_RESOURCE_TOKEN, parse
+from aauthkit.tokens.resource import ResourceToken
 from aauthkit.verify import VerifiedRequest
+from aauthkit.verify import draft_of as draft_of_token
 
-_log = logging.getLogger("aauthkit.person_server")
-_LONGEST_DESCRIPTION = 1000
-# Metadata and keys together: whoever aims us at a slow server holds a request no longer than this.
-_DISCOVERY_SECONDS = 2.8
-# Far more than one agent asks its people in ten minutes; without it one agent could bury a person's page and our disk.
-_MOST_OPEN_REQUESTS = 200
+# Drafts whose resource tokens are taken; one of a person server's keys each.
+SPOKEN: tuple[Draft, ...] = (DRAFT_01, DRAFT_11)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,344 +32,158 @@ class TokenRequest:
     """The body of `POST /token`, already parsed."""
 
     resource_token: str = field(repr=False)
+    presented_token: str | None = field(default=None, repr=False)
+    """Draft 11 requires it, draft 01 has none."""
     upstream_token: str | None = field(default=None, repr=False)
-    justification: str = ""
-    capabilities: frozenset[str] | None = None
+    subagent_token: str | None = field(default=None, repr=False)
+    terms: Terms = field(default_factory=Terms)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Granted:
-    """The auth token, recorded and ready to be sent."""
+class Asked:
+    """What a request is about once its tokens were judged."""
 
-    auth_token: str = field(repr=False)
-    expires_in: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Deferred:
-    """The person is asked; the agent polls."""
-
-    request: PendingRequest
+    draft: Draft
+    resource_token: ResourceToken
+    presented: Presented | None
+    description: ResourceDescription
+    scopes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Requester:
-    """Who asks: the agent of the agent token, its key, and the binding the provider keeps."""
-
-    token: AgentToken
-    known: KnownAgent
-
-    @property
-    def agent(self) -> str:
-        return str(self.token.agent)
-
-    @property
-    def key(self) -> PublicKey:
-        return self.token.key
-
-    @property
-    def jkt(self) -> str:
-        return self.token.key.thumbprint
-
-
-@dataclass(frozen=True, kw_only=True)
-class ResourceDescription:
-    """What a resource says about itself. Shown to the person as its own words."""
-
-    name: str
-    scopes: Mapping[str, str]
-
-
-class TokenIssuer:
-    """Makes auth tokens and their records; used by the token endpoint and by the delivery of deferred answers."""
-
-    def __init__(
-        self, settings: PersonServerSettings, decisions: DecisionStore, keys: Mapping[str, PrivateKey], clock: Clock
-    ) -> None:
-        self._settings = settings
-        self._decisions = decisions
-        self._keys = keys
-        self._clock = clock
-
-    async def make(
-        self,
-        requester: Requester,
-        *,
-        person_id: str,
-        resource: str,
-        scope: str,
-        consented: bool,
-        upstream: Upstream | None,
-        draft: Draft,
-    ) -> tuple[Granted, IssuedToken]:
-        """A token, and the record to be written before it is sent.
-
-        It outlives neither the agent token nor the authorization it extends.
-        """
-        now = int(self._clock.now())
-        if requester.token.expires_at <= now:
-            raise ExpiredAgentToken("The agent token expired while the person was asked; refresh it.")
-        longest = now + int(draft.auth_token_lifetime.total_seconds())
-        expires_at = min(longest, requester.token.expires_at, *([int(upstream.expires_at)] if upstream else []))
-        if expires_at <= now:
-            raise ExpiredUpstreamToken("The authorization this call extends has expired; start the chain again.")
-        sub = await self._decisions.directed_subject(person_id, resource) if consented else None
-        act: dict[str, Any] = {"sub": requester.agent} | ({"act": dict(upstream.act)} if upstream else {})
-        jti = new_jti()
-        token = build_auth_token(
-            self._keys[draft.name],
-            draft,
-            issuer=self._settings.issuer,
-            audience=resource,
-            agent=requester.agent,
-            confirm=requester.key,
-            scope=scope,
-            sub=sub,
-            now=now,
-            upstream_act=upstream.act if upstream else None,
-            not_after=expires_at,
-            jti=jti,
-        )
-        record = IssuedToken(
-            jti=jti,
-            agent_issuer=requester.token.issuer,
-            agent=requester.agent,
-            agent_jkt=requester.jkt,
-            person_id=person_id,
-            resource=resource,
-            scope=scope,
-            act=act,
-            sub=sub,
-            upstream_jti=upstream.jti if upstream else None,
-            draft=draft.name,
-            issued_at=now,
-            expires_at=expires_at,
-        )
-        _log.info("auth token made: jti=%s agent=%s resource=%s scope=%s", jti, requester.agent, resource, scope)
-        return Granted(auth_token=token, expires_in=expires_at - now), record
-
-
 class TokenEndpoint:
     """Decides about one token request at a time; every dependency is handed in."""
 
-    def __init__(
-        self,
-        settings: PersonServerSettings,
-        *,
-        decisions: DecisionStore,
-        rules: RuleStore,
-        directory: AgentDirectory,
-        issuer: TokenIssuer,
-        upstream_tokens: UpstreamTokens,
-        discovery: Discovery,
-        fetcher: AsyncFetcher,
-        secrets_of_server: Secrets,
-        clock: Clock,
-    ) -> None:
-        self._settings = settings
-        self._decisions = decisions
-        self._rules = rules
-        self._directory = directory
-        self._issuer = issuer
-        self._upstream_tokens = upstream_tokens
-        self._discovery = discovery
-        self._fetcher = fetcher
-        self._secrets = secrets_of_server
-        self._clock = clock
+    settings: PersonServerSettings
+    decisions: DecisionStore
+    rules: RuleStore
+    callers: Callers
+    resources: Resources
+    issuer: TokenIssuer
+    asking: Asking
+    clock: Clock
 
-    async def requester(self, verified: VerifiedRequest) -> Requester:
-        """The agent behind a verified request, known and not revoked; raises `PolicyDenied` or `AgentRevoked`."""
-        token = verified.agent_token
-        if token is None:
-            raise PolicyDenied("Present your agent token here.")
-        if token.ps not in (None, self._settings.issuer):
-            raise PolicyDenied("The agent token names another person server.")
-        known = await self._directory.agent(str(token.agent)) if token.issuer == self._directory.issuer else None
-        if known is None:
-            raise PolicyDenied("This agent is not bound to a person here; enrol it first.")
-        if known.revoked:
-            raise AgentRevoked("This agent was revoked by its person.")
-        return Requester(token=token, known=known)
-
-    async def exchange(self, verified: VerifiedRequest, request: TokenRequest) -> Granted | Deferred:
-        requester = await self.requester(verified)
-        draft = DRAFT_01  # the one whose resource tokens name their agent
-        resource_token = await self._resource_token(request.resource_token, requester, draft)
-        description = await self._description(resource_token.issuer)
-        # Others took their time to answer; whoever was revoked meanwhile gets nothing any more.
-        requester = await self.requester(verified)
-        scopes = _known_scopes(resource_token, description)
-        upstream = await self._upstream(request, requester, draft)
-        person_id = upstream.person_id if upstream else requester.known.person_id
-        via = " ".join(upstream.agents) if upstream else ""
-        asked = scopes_to_ask(scopes, await self._rules.rules_for(person_id))
-        agreed = await self._decisions.agreed_scopes(
-            person_id=person_id,
-            agent_issuer=requester.token.issuer,
-            agent=requester.agent,
-            resource=resource_token.issuer,
-            via=via,
-        )
-        once = ALWAYS_ASK.intersection(asked)
-        if agreed.issuperset(asked):
-            consented = agreed.issuperset(scopes) or (upstream is not None and upstream.consented)
-            granted, record = await self._issuer.make(
-                requester,
-                person_id=person_id,
-                resource=resource_token.issuer,
-                scope=" ".join(scopes),
-                consented=consented,
-                upstream=upstream,
-                draft=draft,
-            )
-            uncollected_since = self._clock.now() - self._settings.collection_time.total_seconds()
-            if await self._decisions.record(record, via=via, spending=once, uncollected_since=uncollected_since):
-                return granted
-            # Another request has just spent what was agreed to once, so the person is asked again.
-        if request.capabilities is not None and "interaction" not in request.capabilities:
-            raise InteractionRequired("A person must agree to this, and the agent says it cannot reach one.")
-        return await self._defer(
-            requester,
-            resource_token,
-            description,
-            request,
-            scopes=scopes,
-            asked=asked,
-            person_id=person_id,
-            via=via,
-            upstream=upstream,
+    async def exchange(self, verified: VerifiedRequest, request: TokenRequest, draft: Draft) -> Granted | Deferred:
+        """The auth token, or a request that waits. Raises what a token endpoint answers (§11.9.3)."""
+        _check_members(verified, request, draft)
+        requester = await self.callers.identify(
+            verified,
             draft=draft,
+            upstream_token=request.upstream_token,
+            subagent_token=request.subagent_token,
         )
+        asked = await self.judge(requester, request, draft)
+        await self.callers.still_standing(requester)
+        granted = await self._at_once(requester, asked, request.terms)
+        return granted or await self._defer(requester, asked, request.terms)
 
-    async def _resource_token(self, raw: str, requester: Requester, draft: Draft) -> ResourceToken:
-        """Draft 01, Resource Token Verification; nothing is fetched before trust, form and claims are good."""
-        token = parse(raw, AS_RESOURCE_TOKEN)
-        judge = Judge(
+    async def judge(self, requester: Requester, request: TokenRequest, draft: Draft) -> Asked:
+        """The tokens of a request verified, without deciding anything; an updated request is judged the same way."""
+        resource_token = await self.resources.token(request.resource_token, requester, draft)
+        presented = None
+        if draft.person_tokens:
+            presented = await self.resources.presented(request.presented_token or "", resource_token, requester)
+            _check_hint(resource_token, request.terms)
+        description = await self.resources.description(resource_token.issuer, draft)
+        return Asked(
             draft=draft,
-            now=self._clock.now(),
-            development=self._settings.development,
-            errors=AS_RESOURCE_TOKEN,
-        )
-        judged = judge_resource_token(
-            token, judge, audience=self._settings.issuer, agent=requester.agent, agent_jkt=requester.jkt
-        )
-        entry = self._settings.resources.admit(judged.issuer)
-        key = await self._issuer_key(entry, token.kid, draft)
-        verify(token, key, draft, AS_RESOURCE_TOKEN)
-        return judged
-
-    async def _issuer_key(self, entry: TrustedIssuer, kid: str | None, draft: Draft) -> PublicKey:
-        flow = self._discovery.key(entry.issuer, RESOURCE_DWK, kid, draft, jwks_uri=entry.jwks_uri)
-        try:
-            with AS_RESOURCE_TOKEN.translated():
-                async with asyncio.timeout(_DISCOVERY_SECONDS):
-                    return await arun(flow, self._fetcher)
-        except (Unavailable, TimeoutError) as error:
-            if entry.listed:
-                raise Unavailable("The resource does not answer; try again.", debug=repr(error)) from error
-            # Whoever sent the token chose this resource, so its silence is the token's fault (CONTRACT §6).
-            raise InvalidResourceToken("The resource named by the token does not answer.", debug=repr(error)) from error
-
-    async def _description(self, resource: str) -> ResourceDescription:
-        """The resource's own words. A resource may publish none; then its identifier has to do."""
-        try:
-            async with asyncio.timeout(_DISCOVERY_SECONDS):
-                metadata = await arun(self._discovery.metadata(resource, RESOURCE_DWK), self._fetcher)
-        except (AAuthError, TimeoutError):
-            return ResourceDescription(name=resource, scopes={})
-        name, scopes = metadata.get("client_name"), metadata.get("scope_descriptions")
-        return ResourceDescription(
-            name=(_shown(name)[:256] if isinstance(name, str) else "") or resource,
-            scopes={
-                str(scope)[:256]: _shown(str(text))[:_LONGEST_DESCRIPTION] or str(scope)[:256]
-                for scope, text in (scopes.items() if isinstance(scopes, dict) else ())
-            },
+            resource_token=resource_token,
+            presented=presented,
+            description=description,
+            scopes=known_scopes(resource_token, description, draft),
         )
 
-    async def _upstream(self, request: TokenRequest, requester: Requester, draft: Draft) -> Upstream | None:
-        if request.upstream_token is None:
+    async def to_ask(self, requester: Requester, asked: Asked) -> tuple[str, ...]:
+        """Which scopes need the person: as configured, and in draft 11 whatever tells who they are."""
+        always = ALWAYS_ASK | (IDENTITY_SCOPES.keys() if asked.draft.person_tokens else frozenset())
+        return scopes_to_ask(asked.scopes, await self.rules.rules_for(requester.person_id), always=always)
+
+    async def _at_once(self, requester: Requester, asked: Asked, terms: Terms) -> Granted | None:
+        resource = asked.resource_token.issuer
+        if terms.insists or asked.resource_token.interaction is not None:
             return None
-        return await self._upstream_tokens.judge(request.upstream_token, agent=requester.known, draft=draft)
-
-    async def _defer(
-        self,
-        requester: Requester,
-        resource_token: ResourceToken,
-        description: ResourceDescription,
-        request: TokenRequest,
-        *,
-        scopes: tuple[str, ...],
-        asked: tuple[str, ...],
-        person_id: str,
-        via: str,
-        upstream: Upstream | None,
-        draft: Draft,
-    ) -> Deferred:
-        if await self._decisions.open_requests_of(requester.token.issuer, requester.agent) >= _MOST_OPEN_REQUESTS:
-            raise RateLimited("Too many requests of this agent wait for a person; wait for answers.", retry_after=60)
-        pending_id = secrets.token_hex(16)
-        stored = await self._decisions.open_request(
-            NewRequest(
-                id=pending_id,
-                request_key=_request_key(requester, resource_token, upstream),
-                handle_hash=hashed(self._secrets.handle(pending_id)),
-                code_hash=code_hash(self._secrets.code(pending_id)),
-                person_id=person_id,
-                agent_issuer=requester.token.issuer,
-                agent=requester.agent,
-                agent_name=requester.known.name,
-                agent_jkt=requester.jkt,
-                principal=requester.agent,
-                resource=resource_token.issuer,
-                resource_name=description.name,
-                scope=" ".join(scopes),
-                asked_scope=" ".join(asked),
-                scope_descriptions={scope: description.scopes.get(scope, scope) for scope in scopes},
-                justification=request.justification,
-                via=via,
-                upstream=upstream,
-                draft=draft.name,
-                resource_token_expires_at=resource_token.expires_at,
-                expires_at=self._clock.now() + self._settings.decision_time.total_seconds(),
-            )
+        to_ask = await self.to_ask(requester, asked)
+        agreed = await self.decisions.agreed_scopes(
+            person_id=requester.person_id,
+            agent_issuer=requester.token.issuer,
+            agent=requester.principal,
+            resource=resource,
+            via=requester.via,
+            account=asked.resource_token.account or "",
         )
-        return _repeated(stored)
+        if not agreed.issuperset(to_ask):
+            return None
+        upstream = requester.upstream
+        granted, record = await self.issuer.auth_token(
+            requester,
+            Grant(
+                draft=asked.draft,
+                resource=resource,
+                scope=" ".join(asked.scopes),
+                consented=agreed.issuperset(asked.scopes) or (upstream is not None and upstream.consented),
+                presented=asked.presented,
+                account=asked.resource_token.account,
+            ),
+        )
+        recorded = await self.decisions.record(
+            record,
+            principal=requester.principal,
+            via=requester.via,
+            spending=ALWAYS_ASK.intersection(to_ask),
+            uncollected_since=self.clock.now() - self.settings.collection_time.total_seconds(),
+            rests_on=rests_on(
+                requester,
+                issuer=self.settings.issuer,
+                presented_jti=asked.presented.jti if asked.presented else None,
+                resource=resource,
+                resource_token_jti=asked.resource_token.jti,
+            ),
+        )
+        # False: another request has just spent what was agreed to once, so the person is asked again.
+        return granted if recorded else None
+
+    async def _defer(self, requester: Requester, asked: Asked, terms: Terms) -> Deferred:
+        self.asking.check_reachable(terms, asked.draft)
+        resource_token = asked.resource_token
+        bounds = [token.expires_at for token in (asked.presented, requester.upstream) if token is not None]
+        return await self.asking.defer(
+            requester,
+            terms,
+            asked.description,
+            resource=resource_token.issuer,
+            draft=asked.draft,
+            key=(resource_token.issuer, resource_token.jti),
+            until=min(bounds, default=float("inf")) if asked.draft.person_tokens else float("inf"),
+            kind=AUTH,
+            scope=" ".join(asked.scopes),
+            asked_scope=" ".join(asked.scopes if terms.insists else await self.to_ask(requester, asked)),
+            scope_descriptions=shown_scopes(asked.scopes, asked.description.scopes),
+            resource_token_jti=resource_token.jti,
+            resource_token_expires_at=resource_token.expires_at,
+            resource_interaction=resource_token.interaction,
+            presented=asked.presented,
+            account=resource_token.account,
+        )
 
 
-def _shown(text: str) -> str:
-    """What a person can see of a text in one line: half characters, line breaks and turned-around writing are not."""
-    return "".join(character if character.isprintable() else " " for character in text).strip()
+def draft_of_request(resource_token: str, verified: VerifiedRequest) -> Draft:
+    """The draft a request is made in: its resource token's. What cannot be read is the agent token's to answer in."""
+    with AS_RESOURCE_TOKEN.translated():
+        return draft_of_token(parse(resource_token, AS_RESOURCE_TOKEN), SPOKEN)
 
 
-def _repeated(stored: PendingRequest) -> Deferred:
-    """The same request posted again joins the one that waits; one that was decided is not asked again."""
-    if stored.state in OPEN or stored.state is State.APPROVED:
-        return Deferred(request=stored)
-    if stored.outcome is State.DENIED:
-        raise Denied("The person declined this request.")
-    raise Expired("This request is over; fetch a fresh resource token and ask again.")
+def _check_members(verified: VerifiedRequest, request: TokenRequest, draft: Draft) -> None:
+    if not draft.person_tokens:
+        return
+    # An agent token of draft 01 asks for less of the signature: the body would go uncovered (§11.3.3.1).
+    if verified.draft is not draft:
+        raise InvalidRequest(f"Sign with an agent token of draft {draft.name}, as the resource token is.")
+    if request.presented_token is None:
+        raise InvalidRequest("The member presented_token is required: the token the resource was shown.")
 
 
-def _known_scopes(resource_token: ResourceToken, description: ResourceDescription) -> tuple[str, ...]:
-    """Draft 01, Scopes: a resource token includes only scopes the resource has described, or this server supports."""
-    scopes = scope_values(resource_token.scope)
-    unknown = [scope for scope in scopes if description.scopes and scope not in {*description.scopes, *ALWAYS_ASK}]
-    if unknown:
-        raise InvalidScope("The resource token asks for a scope that its resource does not describe.")
-    return scopes
-
-
-def _request_key(requester: Requester, resource_token: ResourceToken, upstream: Upstream | None) -> str:
-    parts = [
-        requester.token.issuer,
-        requester.agent,
-        requester.jkt,
-        resource_token.issuer,
-        resource_token.jti,
-        upstream.jti if upstream else "",
-    ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def draft_of(request: PendingRequest) -> Draft:
-    return DRAFTS[request.draft]
+def _check_hint(resource_token: ResourceToken, terms: Terms) -> None:
+    # §6.7.1: the agent passes the hint on and must not alter it. Whom it names changes nobody: the binding decides.
+    given = terms.words.login_hint
+    if resource_token.login_hint is not None and given and given != resource_token.login_hint:
+        raise InvalidRequest("The login_hint is not the one in the resource token.")

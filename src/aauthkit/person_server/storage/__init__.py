@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aauthkit.person_server.storage.decisions import DecisionStore
+from aauthkit.person_server.storage.decisions import DecisionStore, Rest
 from aauthkit.person_server.storage.persons import AmbiguousPerson, PersonStore
 from aauthkit.person_server.storage.records import (
     ACT_AS_PERSON,
@@ -61,6 +61,7 @@ __all__ = [
     "Presented",
     "RecipientOutcome",
     "ResourceWords",
+    "Rest",
     "RevocationStore",
     "RuleStore",
     "Subagent",

@@ -10,7 +10,7 @@ import contextlib
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, func, insert, literal, or_, select, update
@@ -35,6 +35,7 @@ from aauthkit.person_server.storage.records import (
     Subagent,
     Upstream,
 )
+from aauthkit.person_server.storage.revocations import Depends, refuse_revoked
 from aauthkit.person_server.storage.schema import (
     agent_tokens,
     asked_resources,
@@ -46,6 +47,14 @@ from aauthkit.person_server.storage.schema import (
     wrong_codes,
 )
 from aauthkit.tokens.resource import ResourceInteraction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rest:
+    """What a token about to be issued rests on: tokens not revoked, and agents, by issuer and name, still bound."""
+
+    tokens: tuple[Depends, ...]
+    agents: tuple[tuple[str, str], ...] = ()
 
 
 class DecisionStore:
@@ -151,8 +160,12 @@ class DecisionStore:
         answer_text: str | None,
         remembered_until: float,
         single_use: frozenset[str],
+        as_seen: str | None = None,
     ) -> bool:
-        """Approve and remember what was agreed, both or neither; False when it is too late or already decided."""
+        """Approve and remember what was agreed, both or neither; False when it is too late or already decided.
+
+        With ``as_seen``, the `jti` of the resource token that was looked at, also False when it is another one by now.
+        """
         now = self._clock.now()
         async with writing(self._engine) as connection:
             moved = await _move(
@@ -160,6 +173,7 @@ class DecisionStore:
                 pending_id,
                 State.APPROVED,
                 still_open_at=now,
+                resource_token=as_seen,
                 outcome=State.APPROVED,
                 decided_at=now,
                 decided_by=decided_by,
@@ -191,20 +205,29 @@ class DecisionStore:
             )
 
     async def close_out_of_time(self, pending_id: str, state: State) -> bool:
-        target = out_of_time(state)
+        return await self._close(pending_id, out_of_time(state))
+
+    async def _close(self, pending_id: str, target: State) -> bool:
         async with writing(self._engine) as connection:
             return await _move(connection, pending_id, target, outcome=target, decided_at=self._clock.now())
 
     # Delivering
 
     async def deliver(
-        self, pending_id: str, *, answered: State, issued: IssuedToken | IssuedPersonToken | None = None
+        self,
+        pending_id: str,
+        *,
+        answered: State,
+        issued: IssuedToken | IssuedPersonToken | None = None,
+        rests_on: Rest | None = None,
     ) -> bool:
         """The final answer is about to be given: False when it was given already.
 
-        With a token, its record and the end of the request are one transaction.
+        With a token, its record and the end of the request are one transaction; raises, with nothing changed, when
+        something it rests on was revoked.
         """
         async with writing(self._engine) as connection:
+            await _refuse_revoked(connection, rests_on)
             moved = await connection.execute(
                 update(pending_requests)
                 .where(
@@ -233,6 +256,7 @@ class DecisionStore:
         spending: frozenset[str],
         uncollected_since: float,
         principal: str | None = None,
+        rests_on: Rest | None = None,
     ) -> bool:
         """Write down a token that is about to be given without asking, and spend what may be used once.
 
@@ -241,6 +265,7 @@ class DecisionStore:
         """
         grantee = principal or issued.agent
         async with writing(self._engine) as connection:
+            await _refuse_revoked(connection, rests_on)
             spent = await _spend(connection, issued, grantee, via)
             # Asked after spending: an approval that came between is seen here, one just delivered was spent there.
             if spent < len(spending) or (
@@ -251,9 +276,10 @@ class DecisionStore:
             await _record(connection, issued)
             return True
 
-    async def record_person_token(self, issued: IssuedPersonToken) -> None:
+    async def record_person_token(self, issued: IssuedPersonToken, *, rests_on: Rest | None = None) -> None:
         """Write down a person token that is about to be given without asking."""
         async with writing(self._engine) as connection:
+            await _refuse_revoked(connection, rests_on)
             await _record_person(connection, issued)
 
     async def accept_agent_token(self, accepted: AcceptedAgentToken) -> None:
@@ -294,14 +320,16 @@ class DecisionStore:
     # What was agreed
 
     async def agreed_scopes(
-        self, *, person_id: str, agent_issuer: str, agent: str, resource: str, via: str
+        self, *, person_id: str, agent_issuer: str, agent: str, resource: str, via: str, account: str = ""
     ) -> frozenset[str]:
+        """What the person agreed to; ``agent`` is the principal of the requests they agreed to."""
         query = select(consents.c.scope).where(
             consents.c.person_id == person_id,
             consents.c.agent_issuer == agent_issuer,
             consents.c.agent == agent,
             consents.c.resource == resource,
             consents.c.via == via,
+            consents.c.account == account,
             consents.c.expires_at > self._clock.now(),
         )
         async with reading(self._engine) as connection:
@@ -416,23 +444,32 @@ class DecisionStore:
         """The request as it is now: one whose time is over is closed by whoever looks first."""
         if request.state not in OPEN or request.expires_at > self._clock.now():
             return request
-        await self.close_out_of_time(request.id, request.state)
+        # §10.1.1: what ended with a token it depends on has expired, whether or not the person was looking.
+        await self._close(request.id, State.EXPIRED if request.ended_by_token else out_of_time(request.state))
         return await self._find(pending_requests.c.id == request.id) or request
 
     def _row(self, request: NewRequest) -> dict[str, Any]:
         return {
-            **{name: _stored(getattr(request, name)) for name in request.__dataclass_fields__},
+            **{name: stored_value(getattr(request, name)) for name in request.__dataclass_fields__},
             "state": State.WAITING,
             "created_at": self._clock.now(),
         }
 
 
 async def _move(
-    connection: AsyncConnection, pending_id: str, target: State, *, still_open_at: float | None = None, **values: Any
+    connection: AsyncConnection,
+    pending_id: str,
+    target: State,
+    *,
+    still_open_at: float | None = None,
+    resource_token: str | None = None,
+    **values: Any,
 ) -> bool:
     guard = [pending_requests.c.id == pending_id, pending_requests.c.state.in_(sources_of(target))]
     if still_open_at is not None:
         guard.append(pending_requests.c.expires_at > still_open_at)
+    if resource_token is not None:
+        guard.append(pending_requests.c.resource_token_jti == resource_token)
     moved = await connection.execute(update(pending_requests).where(*guard).values(state=target, **values))
     return moved.rowcount == 1
 
@@ -447,6 +484,7 @@ async def _remember(
         "resource": request.resource,
         "scope": scope,
         "via": request.via,
+        "account": request.account or "",
     }
     await connection.execute(delete(consents).where(*(consents.c[name] == value for name, value in key.items())))
     await connection.execute(
@@ -467,6 +505,7 @@ async def _is_uncollected(
         pending_requests.c.principal == grantee,
         pending_requests.c.resource == issued.resource,
         pending_requests.c.via == via,
+        func.coalesce(pending_requests.c.account, "") == (issued.account or ""),
         pending_requests.c.state == State.APPROVED,
         pending_requests.c.decided_at >= since,
         or_(*(named.contains(f" {scope} ", autoescape=True) for scope in scopes)),
@@ -482,6 +521,7 @@ async def _spend(connection: AsyncConnection, issued: IssuedToken, grantee: str,
             consents.c.agent == grantee,
             consents.c.resource == issued.resource,
             consents.c.via == via,
+            consents.c.account == (issued.account or ""),
             consents.c.single_use.is_(True),
             consents.c.scope.in_(issued.scope.split()),
         )
@@ -492,6 +532,11 @@ async def _spend(connection: AsyncConnection, issued: IssuedToken, grantee: str,
 async def _record(connection: AsyncConnection, issued: IssuedToken) -> None:
     values = {name: getattr(issued, name) for name in issued.__dataclass_fields__}
     await connection.execute(insert(issued_tokens).values(**values | {"act": json.dumps(issued.act)}))
+
+
+async def _refuse_revoked(connection: AsyncConnection, rests_on: Rest | None) -> None:
+    if rests_on is not None:
+        await refuse_revoked(connection, rests_on.tokens, agents=rests_on.agents)
 
 
 async def _record_person(connection: AsyncConnection, issued: IssuedPersonToken) -> None:
@@ -542,7 +587,7 @@ _NESTED: Mapping[str, Any] = {
 }
 
 
-def _stored(value: Any) -> Any:
+def stored_value(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return json.dumps(asdict(value))
     return json.dumps(value) if isinstance(value, Mapping | tuple) else value

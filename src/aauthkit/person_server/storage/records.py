@@ -138,6 +138,11 @@ class PendingRequest(NewRequest):
     ended_by: str | None = None
     """Which token was revoked, when that ended the request."""
 
+    @property
+    def ended_by_token(self) -> bool:
+        """Whether a token it depends on is what bounds its time, not the person's ten minutes."""
+        return any(token and token.expires_at <= self.expires_at for token in (self.upstream, self.presented))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Consent:
@@ -152,6 +157,7 @@ class Consent:
     single_use: bool
     granted_at: float
     expires_at: float
+    account: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

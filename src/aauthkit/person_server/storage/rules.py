@@ -25,15 +25,22 @@ class RuleStore:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def configure(self, *, scopes: Iterable[str], prefixes: Iterable[str]) -> None:
-        """Replace what the configuration of the last start said; rules that somebody made stay."""
+    async def configure(
+        self, *, scopes: Iterable[str], prefixes: Iterable[str], unasked_resources: Iterable[str] = ()
+    ) -> None:
+        """Replace what the configuration of the last start said; rules that somebody made stay.
+
+        Scopes and prefixes are asked about; at ``unasked_resources`` (or ``any``) agents act without it.
+        """
         wanted = [("exact", scope) for scope in scopes] + [("prefix", prefix) for prefix in prefixes]
+        wanted += [("resource", resource) for resource in unasked_resources]
         async with writing(self._engine) as connection:
             await connection.execute(delete(consent_rules).where(consent_rules.c.origin == _CONFIGURED))
             query = select(consent_rules.c.kind, consent_rules.c.value).where(consent_rules.c.person_id == SERVER)
             made = {(row.kind, row.value) for row in await connection.execute(query)}
             for kind, value in sorted(set(wanted) - made):
-                await _insert(connection, SERVER, kind, value, required=True, origin=_CONFIGURED)
+                asks = kind != "resource"
+                await _insert(connection, SERVER, kind, value, required=asks, origin=_CONFIGURED)
 
     async def set_rule(self, person_id: str, kind: str, value: str, *, required: bool) -> None:
         async with writing(self._engine) as connection:

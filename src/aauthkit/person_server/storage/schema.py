@@ -108,6 +108,7 @@ pending_requests = Table(
 # What a person agreed to, scope by scope, so that a fresh resource token does not ask again. `via` is the chain the
 # agent acted for, empty when it acted for itself. `single_use` is spent by the next token. The scope '' stands for
 # acting at the resource as the person at all, which a person token lets an agent do; `agent` is a request's principal.
+# What was agreed to for one account at the resource (AAuth-11 §11.11) is not agreed to for another; '' is none named.
 consents = Table(
     "ps_consents",
     metadata,
@@ -121,7 +122,8 @@ consents = Table(
     Column("single_use", Boolean, nullable=False),
     Column("granted_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False),
-    Index("uq_ps_consents", "person_id", "agent_issuer", "agent", "resource", "scope", "via", unique=True),
+    Column("account", Text, nullable=False),
+    Index("uq_ps_consents", "person_id", "agent_issuer", "agent", "resource", "scope", "via", "account", unique=True),
 )
 
 # The one opaque name a person has at a resource (DESIGN §4 rule 13).

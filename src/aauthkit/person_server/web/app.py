@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import httpx2
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -22,19 +23,33 @@ from aauthkit.clock import Clock
 from aauthkit.discovery import Discovery
 from aauthkit.flow import AsyncFetcher
 from aauthkit.keys import PrivateKey
+from aauthkit.person_server.asking import Asking
+from aauthkit.person_server.attempts import CodeAttempts
+from aauthkit.person_server.callers import Callers
 from aauthkit.person_server.chaining import UpstreamTokens
+from aauthkit.person_server.clarification import Clarifications
 from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.consent import Consents
+from aauthkit.person_server.inbox import Inbox
+from aauthkit.person_server.issuing import TokenIssuer
 from aauthkit.person_server.openid import OpenIDClient
 from aauthkit.person_server.pending import PendingEndpoint
+from aauthkit.person_server.person_token import PersonTokenEndpoint
 from aauthkit.person_server.ports import AgentDirectory
+from aauthkit.person_server.resources import Resources
 from aauthkit.person_server.revocation.outbox import Outbox
 from aauthkit.person_server.revocation.service import RevocationService
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.storage import DecisionStore, PersonStore, RevocationStore, RuleStore
-from aauthkit.person_server.token import TokenEndpoint, TokenIssuer
+from aauthkit.person_server.storage.conversation import ConversationStore
+from aauthkit.person_server.storage.inbox import InboxStore
+from aauthkit.person_server.subagents import SubagentTokens
+from aauthkit.person_server.token import TokenEndpoint
 from aauthkit.person_server.waiting import Changes
 from aauthkit.person_server.web.agents import AgentEndpoints
+from aauthkit.person_server.web.consent import ConsentPages
+from aauthkit.person_server.web.conversation import ConversationEndpoints
+from aauthkit.person_server.web.inbox import InboxPages, News
 from aauthkit.person_server.web.pages import Pages
 from aauthkit.person_server.web.person import PersonEndpoints
 from aauthkit.person_server.web.revocation import RevocationEndpoints
@@ -101,8 +116,16 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         transport=parts.openid_transport,
     )
     sessions = Sessions(settings, persons, openid, parts.secrets)
+    conversation = ConversationStore(parts.engine, parts.clock)
+    attempts = CodeAttempts(settings=settings, decisions=decisions, used=conversation, clock=parts.clock)
     consents = Consents(
-        settings=settings, decisions=decisions, directory=parts.directory, changes=changes, clock=parts.clock
+        settings=settings,
+        decisions=decisions,
+        conversation=conversation,
+        attempts=attempts,
+        directory=parts.directory,
+        changes=changes,
+        clock=parts.clock,
     )
     revocation = RevocationService(
         store=parts.revocations,
@@ -113,7 +136,34 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         clock=parts.clock,
     )
     revocation_endpoints = RevocationEndpoints(settings, parts.revocation_verifier, revocation)
-    agents = _agent_endpoints(parts, decisions, rules, changes)
+    agents = _agent_side(parts, decisions, conversation, rules, persons, changes)
+    inbox = Inbox(
+        settings=settings,
+        store=InboxStore(parts.engine, parts.clock),
+        decisions=decisions,
+        attempts=attempts,
+        changes=changes,
+        secrets_of_server=parts.secrets,
+        clock=parts.clock,
+    )
+    clarifications = Clarifications(
+        settings=settings,
+        conversation=conversation,
+        consents=consents,
+        pending=agents.pending,
+        callers=agents.callers,
+        tokens=agents.tokens,
+        changes=changes,
+        clock=parts.clock,
+    )
+    talk = ConversationEndpoints(
+        settings,
+        parts.verifier,
+        callers=agents.callers,
+        inbox=inbox,
+        clarifications=clarifications,
+        secrets=parts.secrets,
+    )
     people = PersonEndpoints(
         settings,
         sessions=sessions,
@@ -126,13 +176,21 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
     pages = Pages(
         settings,
         sessions=sessions,
-        consents=consents,
         decisions=decisions,
         rules=rules,
         directory=parts.directory,
         revocation=revocation,
+    )
+    consent_pages = ConsentPages(
+        settings,
+        sessions=sessions,
+        consents=consents,
+        clarifications=clarifications,
+        directory=parts.directory,
         secrets=parts.secrets,
     )
+    inbox_pages = InboxPages(settings, sessions=sessions, inbox=inbox, directory=parts.directory, clock=parts.clock)
+    news = News(sessions=sessions, inbox=inbox, decisions=decisions, directory=parts.directory, changes=changes)
 
     async def metadata(_request: Request) -> Response:
         return answer(200, settings.metadata(), {"Cache-Control": "max-age=60"})
@@ -152,10 +210,15 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
             *beside,
             Route("/.well-known/aauth-person.json", metadata, methods=["GET"]),
             Route("/health", health, methods=["GET"]),
-            Route("/token", agents.token, methods=["POST"]),
-            Route("/pending/{handle}", agents.poll, methods=["GET"]),
+            Route("/person", agents.endpoints.person, methods=["POST"]),
+            Route("/token", agents.endpoints.token, methods=["POST"]),
+            Route("/pending/{handle}", agents.endpoints.poll, methods=["GET"]),
+            *talk.routes(),
             *revocation_endpoints.routes(),
             *people.routes(),
+            *news.routes(),
+            *consent_pages.routes(),
+            *inbox_pages.routes(),
             *pages.routes(),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
@@ -164,31 +227,62 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
     return _SecurityHeaders(app)
 
 
-def _agent_endpoints(parts: Parts, decisions: DecisionStore, rules: RuleStore, changes: Changes) -> AgentEndpoints:
-    upstream_tokens = UpstreamTokens(parts.settings, decisions, parts.directory, parts.keys, parts.clock)
-    issuer = TokenIssuer(parts.settings, decisions, parts.keys, parts.clock)
-    tokens = TokenEndpoint(
-        parts.settings,
+@dataclass(frozen=True, kw_only=True)
+class _AgentSide:
+    """What tokens are asked for with, and what the chat about such a request starts from."""
+
+    callers: Callers
+    tokens: TokenEndpoint
+    pending: PendingEndpoint
+    endpoints: AgentEndpoints
+
+
+def _agent_side(
+    parts: Parts,
+    decisions: DecisionStore,
+    conversation: ConversationStore,
+    rules: RuleStore,
+    persons: PersonStore,
+    changes: Changes,
+) -> _AgentSide:
+    settings, clock = parts.settings, parts.clock
+    callers = Callers(
+        settings=settings,
         decisions=decisions,
-        rules=rules,
         directory=parts.directory,
-        issuer=issuer,
-        upstream_tokens=upstream_tokens,
+        upstream_tokens=UpstreamTokens(settings, decisions, parts.directory, parts.keys, parts.revocations, clock),
+        subagent_tokens=SubagentTokens(
+            settings=settings,
+            discovery=parts.discovery,
+            fetcher=parts.fetcher,
+            revocations=parts.revocations,
+            clock=clock,
+        ),
+        clock=clock,
+    )
+    resources = Resources(
+        settings=settings,
+        decisions=decisions,
+        keys=parts.keys,
         discovery=parts.discovery,
         fetcher=parts.fetcher,
-        secrets_of_server=parts.secrets,
-        clock=parts.clock,
+        revocations=parts.revocations,
+        clock=clock,
     )
-    pending = PendingEndpoint(
-        settings=parts.settings,
-        decisions=decisions,
-        tokens=tokens,
-        issuer=issuer,
-        upstream_tokens=upstream_tokens,
-        changes=changes,
-        clock=parts.clock,
-    )
-    return AgentEndpoints(parts.settings, parts.verifier, tokens, pending, parts.secrets)
+    issuer = TokenIssuer(settings, decisions, persons, parts.keys, clock)
+    asking = Asking(settings=settings, decisions=decisions, secrets=parts.secrets, clock=clock)
+    shared: dict[str, Any] = {
+        "settings": settings,
+        "decisions": decisions,
+        "callers": callers,
+        "issuer": issuer,
+        "clock": clock,
+    }
+    persons_tokens = PersonTokenEndpoint(**shared, rules=rules, resources=resources, asking=asking)
+    tokens = TokenEndpoint(**shared, rules=rules, resources=resources, asking=asking)
+    pending = PendingEndpoint(**shared, conversation=conversation, changes=changes)
+    endpoints = AgentEndpoints(settings, parts.verifier, persons_tokens, tokens, pending, parts.secrets, clock)
+    return _AgentSide(callers=callers, tokens=tokens, pending=pending, endpoints=endpoints)
 
 
 class _SecurityHeaders:

@@ -40,6 +40,14 @@ def upgrade() -> None:
         op.add_column("ps_issued_tokens", column)
     op.create_index("ix_ps_issued_tokens_agent", "ps_issued_tokens", ["agent_issuer", "agent"])
     op.create_index("ix_ps_issued_tokens_presented", "ps_issued_tokens", ["presented_jti"])
+    op.add_column("ps_consents", sa.Column("account", sa.Text, nullable=False, server_default=""))
+    op.drop_index("uq_ps_consents", "ps_consents")
+    op.create_index(
+        "uq_ps_consents",
+        "ps_consents",
+        ["person_id", "agent_issuer", "agent", "resource", "scope", "via", "account"],
+        unique=True,
+    )
     op.create_table(
         "ps_agent_tokens",
         sa.Column("issuer", sa.Text, primary_key=True),

@@ -1,0 +1,109 @@
+"""The person token endpoint's decision (AAuth-11 §7.1): name the person to one resource, or ask them first.
+
+The question is whether this agent may act at the resource as them. It speaks no HTTP and never asks anybody itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from aauthkit.clock import Clock
+from aauthkit.drafts import DRAFT_11
+from aauthkit.errors import RateLimited
+from aauthkit.identifiers import server_identifier
+from aauthkit.person_server.asking import Asking, Deferred, Terms
+from aauthkit.person_server.callers import Callers, Requester
+from aauthkit.person_server.issuing import Granted, TokenIssuer, rests_on
+from aauthkit.person_server.policy import asks_to_act
+from aauthkit.person_server.resources import Resources
+from aauthkit.person_server.settings import PersonServerSettings
+from aauthkit.person_server.storage import ACT_AS_PERSON, PERSON, DecisionStore, RuleStore
+from aauthkit.verify import VerifiedRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonTokenRequest:
+    """The body of `POST /person`, already parsed."""
+
+    resource: str
+    subagent_token: str | None = field(default=None, repr=False)
+    upstream_token: str | None = field(default=None, repr=False)
+    terms: Terms = field(default_factory=Terms)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonTokenEndpoint:
+    """Decides about one request for a person token at a time; every dependency is handed in."""
+
+    settings: PersonServerSettings
+    decisions: DecisionStore
+    rules: RuleStore
+    callers: Callers
+    resources: Resources
+    issuer: TokenIssuer
+    asking: Asking
+    clock: Clock
+
+    async def issue(self, verified: VerifiedRequest, request: PersonTokenRequest) -> Granted | Deferred:
+        """The token, or a request that waits. Raises what a token endpoint answers (§11.9.3)."""
+        resource = server_identifier(request.resource, development=self.settings.development)
+        self.settings.resources.admit(resource)
+        requester = await self.callers.identify(
+            verified,
+            draft=DRAFT_11,
+            upstream_token=request.upstream_token,
+            subagent_token=request.subagent_token,
+        )
+        await self._note(requester, resource)
+        if not await self._asks(requester, resource, request.terms):
+            granted, record = await self.issuer.person_token(requester, resource)
+            resting = rests_on(requester, issuer=self.settings.issuer)
+            await self.decisions.record_person_token(record, rests_on=resting)
+            return granted
+        return await self._defer(requester, resource, request.terms)
+
+    async def _note(self, requester: Requester, resource: str) -> None:
+        """§7.1 "Retention": each resource obliges us to keep a directed `sub`, so one agent gets only so many."""
+        chained = requester.known is None
+        noted = await self.decisions.note_resource(
+            requester.token.issuer,
+            "" if chained else requester.agent,
+            resource,
+            most=self.settings.most_resources,
+            since=self.clock.now() - self.settings.remembered.total_seconds(),
+        )
+        if not noted:
+            raise RateLimited("This agent asked for too many different resources; wait a while.", retry_after=3600)
+
+    async def _asks(self, requester: Requester, resource: str, terms: Terms) -> bool:
+        if terms.insists:
+            return True
+        if not asks_to_act(resource, await self.rules.rules_for(requester.person_id)):
+            return False
+        agreed = await self.decisions.agreed_scopes(
+            person_id=requester.person_id,
+            agent_issuer=requester.token.issuer,
+            agent=requester.principal,
+            resource=resource,
+            via=requester.via,
+        )
+        return ACT_AS_PERSON not in agreed
+
+    async def _defer(self, requester: Requester, resource: str, terms: Terms) -> Deferred:
+        self.asking.check_reachable(terms, DRAFT_11)
+        description = await self.resources.description(resource, DRAFT_11)
+        await self.callers.still_standing(requester)
+        return await self.asking.defer(
+            requester,
+            terms,
+            description,
+            resource=resource,
+            draft=DRAFT_11,
+            key=(PERSON, resource),
+            until=requester.not_after,
+            kind=PERSON,
+            scope="",
+            asked_scope="",
+            scope_descriptions={},
+            resource_token_expires_at=requester.not_after,
+        )
