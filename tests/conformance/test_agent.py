@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import pytest
 
+from aauthkit import errors
 from aauthkit import jwt as jws
 from aauthkit.agent.challenge import Carried, Fault, fault_of, judge_challenge
 from aauthkit.agent.credentials import Credentials
 from aauthkit.agent.exchange import Behind, Exchange, auth_token, person_token
 from aauthkit.agent.person_server import About, PersonServer
-from aauthkit.agent.steps import Call, Incoming, Outgoing, Sleep, Steps
+from aauthkit.agent.steps import Call, Incoming, Notify, Outgoing, Sleep, Steps
 from aauthkit.agent.store import HeldToken
 from aauthkit.drafts import DRAFT_11
-from aauthkit.errors import ConfigurationError, InvalidResponse
+from aauthkit.errors import AAuthError, ConfigurationError, InvalidResponse
 from aauthkit.flow import Fetch
 from aauthkit.httpsig.message import Message
 from aauthkit.keys import PrivateKey
@@ -71,6 +73,7 @@ class Meeting:
             ),
         )
         self.sent: list[tuple[Outgoing, tuple[tuple[str, str], ...]]] = []
+        self.slept: list[float] = []
 
     @property
     def carried(self) -> Carried:
@@ -109,14 +112,16 @@ class Meeting:
         )
         return self.drive(auth_token(self.server, wanted), lambda asked: answered(asked, answer))
 
-    def ask_for_person(self, answer: dict[str, Any]) -> HeldToken:
+    def ask_for_person(self, *answers: dict[str, Any] | Incoming) -> HeldToken:
+        """Ask for a person token; the answers come one after the other."""
         steps = person_token(
             self.server, RESOURCE, self.credentials, about=About(capabilities=("interaction",)), behind=Behind()
         )
-        return self.drive(steps, lambda asked: answered(asked, answer))
+        left = list(answers)
+        return self.drive(steps, lambda asked: answered(asked, left.pop(0)))
 
     def drive(self, steps: Steps[T], answer: Answer) -> T:
-        """Run steps: documents from the table, calls by ``answer``; nobody waits."""
+        """Run steps: documents from the table, calls by ``answer``; sleeping only moves the clock."""
         reply: Any = None
         try:
             while True:
@@ -127,7 +132,11 @@ class Meeting:
                     case Call():
                         self.sent.append((step.request, step.signature))
                         reply = answer(step.request)
-                    case Sleep():
+                    case Notify():
+                        reply = None
+                    case Sleep(seconds=seconds):
+                        self.slept.append(seconds)
+                        self.scene.clock.advance(timedelta(seconds=seconds))
                         reply = None
                     case _:
                         pytest.fail(f"nobody expected {step}")
@@ -141,9 +150,22 @@ class Meeting:
         return request.url, json.loads(request.body), message
 
 
-def answered(asked: Outgoing, body: dict[str, Any]) -> Incoming:
+def answered(asked: Outgoing, answer: dict[str, Any] | Incoming) -> Incoming:
+    if isinstance(answer, Incoming):
+        return replace(answer, url=asked.url)
     headers = {"content-type": "application/json"}
-    return Incoming(status=200, url=asked.url, headers=headers, body=json.dumps(body).encode())
+    return Incoming(status=200, url=asked.url, headers=headers, body=json.dumps(answer).encode())
+
+
+def pending(status: object = "pending", retry_after: int | None = 2) -> Incoming:
+    headers = {"location": "/pending/1", "cache-control": "no-store", "aauth-requirement": "requirement=approval"}
+    headers |= {} if retry_after is None else {"retry-after": str(retry_after)}
+    return Incoming(status=202, url="", headers=headers, body=json.dumps({"status": status}).encode())
+
+
+def refusal(status: int, error: str, **more: Any) -> Incoming:
+    headers = {"content-type": "application/problem+json"}
+    return Incoming(status=status, url="", headers=headers, body=json.dumps({"error": error, **more}).encode())
 
 
 @pytest.fixture
@@ -300,3 +322,78 @@ def test_a_signature_error_is_read_from_its_header_alone__11_9_1(body: bytes) ->
     told = 'new=(1 2);x, error=invalid_input;y=1, required_input=("@method" "x-a"), more=:AA==:'
     answer = Incoming(status=401, url=RESOURCE, headers={"signature-error": told}, body=body)
     assert fault_of(answer) == Fault("invalid_input", ("@method", "x-a"))
+
+
+# Waiting
+
+
+def granted(meeting: Meeting) -> dict[str, Any]:
+    return {"person_token": meeting.scene.person_token(jti="p-2")}
+
+
+@pytest.mark.conformance("11:§11.8-1", "11:§11.8.3-1")
+def test_a_pending_answer_is_polled_with_signed_gets_without_the_body__11_8_3(meeting: Meeting) -> None:
+    assert meeting.ask_for_person(pending(), pending(), granted(meeting)).claims.jti == "p-2"
+    polls = [(request.method, request.url, request.body) for request, _ in meeting.sent[1:]]
+    assert polls == [("GET", f"{PERSON_SERVER}/pending/1", b"")] * 2
+    assert all(dict(signature)["Signature-Key"] for _, signature in meeting.sent)
+
+
+@pytest.mark.parametrize("status", ["thinking", "", None, 7])
+@pytest.mark.conformance("11:§11.8.2-5")
+def test_a_status_nobody_knows_is_pending__11_8_2(meeting: Meeting, status: object) -> None:
+    assert meeting.ask_for_person(pending(), pending(status), granted(meeting)).claims.jti == "p-2"
+
+
+@pytest.mark.conformance("11:§11.8.3-1")
+def test_retry_after_is_respected_and_five_seconds_without_it__11_8_3(meeting: Meeting) -> None:
+    meeting.ask_for_person(pending(retry_after=30), pending(retry_after=7), pending(retry_after=None), granted(meeting))
+    assert meeting.slept == [30, 7, 5]
+
+
+@pytest.mark.conformance("11:§11.8.3-2", "SK:§4.9-2")
+def test_each_429_makes_the_interval_five_seconds_longer_for_good__11_8_3(meeting: Meeting) -> None:
+    slow_down = replace(refusal(429, "slow_down"), headers={"retry-after": "2"})
+    meeting.ask_for_person(pending(), slow_down, slow_down, pending(), granted(meeting))
+    assert meeting.slept == [2, 7, 12, 12]
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "kind"),
+    [
+        (403, "denied", errors.Denied),
+        (403, "abandoned", errors.Abandoned),
+        (403, "revoked", errors.Revoked),
+        (408, "expired", errors.Expired),
+        (410, "invalid_code", errors.InvalidCode),
+        (410, "gone", errors.Gone),
+        (502, "as_unreachable", errors.AccessServerUnreachable),
+        (500, "server_error", errors.Unavailable),
+        (400, "invalid_request", errors.InvalidRequest),
+    ],
+)
+@pytest.mark.conformance("11:§11.8.4-1", "11:§11.8.4-2", "AG-61", "AG-62")
+def test_a_terminal_answer_ends_polling_as_the_error_it_is__11_8_4(
+    meeting: Meeting, status: int, error: str, kind: type[AAuthError]
+) -> None:
+    with pytest.raises(kind) as caught:
+        meeting.ask_for_person(pending(), refusal(status, error))
+    assert type(caught.value) is kind
+    assert len(meeting.sent) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ("revoked_resource_token", errors.RevokedResourceToken),
+        ("expired_presented_token", errors.ExpiredPresentedToken),
+    ],
+)
+@pytest.mark.conformance("11:§11.9.2-2", "11:§11.9.2-3", "11:§11.9.3-1", "AG-61")
+def test_error_decides_and_type_does_not_and_nothing_refused_is_sent_again__11_9_3(
+    meeting: Meeting, error: str, kind: type[AAuthError]
+) -> None:
+    told = refusal(400, error, type="urn:ietf:params:sig-error:denied", title="Denied")
+    with pytest.raises(kind):
+        meeting.ask_for_person(told)
+    assert len(meeting.sent) == 1
