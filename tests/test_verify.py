@@ -190,6 +190,14 @@ def test_step_1_base64url_in_signature_is_refused_under_draft_11() -> None:
     assert scene.verify(message).scheme == "hwk"
 
 
+def test_step_1_base64url_of_a_caller_of_draft_11_is_refused_also_where_draft_01_is_read() -> None:
+    scene = Scene(draft=DRAFT_11)
+    message = signature_with_both_alphabets(scene)
+    with pytest.raises(InvalidSignatureRequest):
+        scene.verify(base64url(message), drafts=(DRAFT_11, DRAFT_01))
+    assert scene.accepts(message, drafts=(DRAFT_11, DRAFT_01))
+
+
 # Step 2: coverage
 
 BASE = ["@method", "@authority", "@path", "signature-key"]

@@ -298,6 +298,7 @@ def verify_request(
     scheme = read_scheme(member, requirements.schemes)  # step 4
     credential = yield from _credential(scheme, requirements, discovery, remembered, clock.now())  # step 5
     _check_not_revoked(credential, revocations)
+    _check_alphabet(message, requirements, credential.draft)
     # Step 2 again, where only the token told which draft's rules hold for the body.
     if required != (required := _required_components(message, requirements, (credential.draft,))):
         check_coverage(message, signature, required)
@@ -331,10 +332,19 @@ def _for_us(message: Message, requirements: Requirements) -> Message:
 
 
 def _read_headers(message: Message, requirements: Requirements) -> tuple[Signature, SignatureKey]:
-    base64url = any(draft.base64url_signatures for draft in requirements.drafts)
-    inputs, signatures = signature_labels(message, base64url=base64url)
+    inputs, signatures = signature_labels(message, base64url=_reads_base64url(requirements.drafts))
     member = select_member(message.field("signature-key"), inputs.keys() & signatures.keys())
     return read_signature(member.label, inputs, signatures), member
+
+
+def _reads_base64url(drafts: tuple[Draft, ...]) -> bool:
+    return any(draft.base64url_signatures for draft in drafts)
+
+
+def _check_alphabet(message: Message, requirements: Requirements, draft: Draft) -> None:
+    """Step 1 again, where only the token told the draft: who speaks 11 writes base64, also where 01 is read."""
+    if _reads_base64url(requirements.drafts) and not draft.base64url_signatures:
+        signature_labels(message, base64url=False)
 
 
 def _required_components(message: Message, requirements: Requirements, drafts: tuple[Draft, ...]) -> tuple[str, ...]:
@@ -351,7 +361,7 @@ def _credential(
             return _Credential(key=scheme.key, draft=scheme.draft)
         case DelegationJWT():
             delegation = scheme.judge(drafts=requirements.drafts, now=now)
-            return _Credential(key=delegation.ephemeral_key, draft=requirements.drafts[0], delegation=delegation)
+            return _Credential(key=delegation.ephemeral_key, draft=delegation.draft, delegation=delegation)
         case PublishedKey():
             return (yield from _published(scheme, requirements, discovery))
         case ConfirmationJWT():

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from aauthkit.drafts import DRAFT_01
-from aauthkit.errors import AAuthError, render
+from aauthkit.drafts import DRAFT_01, DRAFT_11
+from aauthkit.errors import AAuthError, InvalidSignatureRequest, render
 from aauthkit.headers import parse_requirement, requirement
 from aauthkit.httpsig.digest import content_digest
 from aauthkit.httpsig.message import Message
@@ -322,6 +322,15 @@ def test_a_request_it_signs_is_refused_for_its_alphabet(aauth_11: Peer, kind: st
         "invalid_signature",
         "Signature and Signature-Input must be structured dictionaries without duplicates.",
     )
+
+
+@refused(IT_MAKES, "the same, at a server that reads draft 01 besides", fault=_ALPHABET)
+def test_a_request_it_signs_is_refused_also_where_draft_01_is_read(aauth_11: Peer) -> None:
+    scene = meeting()
+    message = its_request(aauth_11, scene, unsigned(), scene.agent_token())
+    with pytest.raises(InvalidSignatureRequest):
+        scene.verify(message, drafts=(DRAFT_11, DRAFT_01))
+    assert scene.accepts(in_base64(message), drafts=(DRAFT_11, DRAFT_01))
 
 
 @speaks(IT_MAKES, "the same, its signature rewritten in base64")
