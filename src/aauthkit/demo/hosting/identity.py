@@ -1,4 +1,7 @@
-"""This process's own agent identity, and HTTP clients that sign with it on behalf of one question.
+"""This process's own agent identities, and HTTP clients that sign with them on behalf of one question.
+
+In its own right it is enrolled with the agent provider. For a caller it acts as the resource it is: in draft 11 that is
+an agent which is its own provider (AAuth-11 §10.1.1.1); in draft 01 the enrolment registers it as the resource.
 
 The enrolment goes on in the background: the process serves from the first moment, says in /health why it cannot call
 anybody yet, and recovers by itself. A key or a token never leaves the agent library.
@@ -11,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import httpx2
+from starlette.types import ASGIApp
 
 from aauthkit.agent import AAuth, Agent
 from aauthkit.demo.hosting.conversation import Question
@@ -31,6 +35,12 @@ class OwnIdentity:
         self._settings = settings
         self._title = title
         self._agent: Agent | None = None
+        draft = draft_named(settings.draft)
+        self._as_resource = (
+            Agent.own_provider(issuer=settings.issuer, state=settings.state, draft=draft, development=True)
+            if draft.person_tokens
+            else None
+        )
 
     @property
     def problem(self) -> str | None:
@@ -42,16 +52,23 @@ class OwnIdentity:
     def for_caller(self, question: Question) -> httpx.AsyncClient:
         """A client for the peer that is asked on the caller's authority: their auth token goes along as upstream."""
         upstream = question.caller.auth_token if question.caller is not None else None
-        client: httpx.AsyncClient = self._running().http_client_a2a(auth=self._auth(question, upstream))
+        agent = self._as_resource if self._as_resource is not None and upstream is not None else self._running()
+        client: httpx.AsyncClient = agent.http_client_a2a(auth=self._auth(agent, question, upstream))
         return client
 
     def for_itself(self, question: Question) -> httpx2.AsyncClient:
         """A client for a peer that only asks who calls; `question` is where a person would be asked for."""
-        return self._running().http_client(auth=self._auth(question, None))
+        agent = self._running()
+        return agent.http_client(auth=self._auth(agent, question, None))
 
-    def _auth(self, question: Question, upstream: str | None) -> AAuth:
+    def published(self, app: ASGIApp) -> ASGIApp:
+        """`app` with the documents others need to trust what this process does as the resource it is."""
+        return app if self._as_resource is None else self._as_resource.with_documents(app, name=self._title)
+
+    @staticmethod
+    def _auth(agent: Agent, question: Question, upstream: str | None) -> AAuth:
         person_needed = question.caller.person_needed if question.caller is not None else None
-        return AAuth(self._running(), on_interaction=person_needed, upstream_token=upstream)
+        return AAuth(agent, on_interaction=person_needed, upstream_token=upstream)
 
     def _running(self) -> Agent:
         if self._agent is None:
@@ -71,6 +88,7 @@ class OwnIdentity:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._agent is not None:
-            await self._agent.aclose()
-            self._agent = None
+        for agent in (self._agent, self._as_resource):
+            if agent is not None:
+                await agent.aclose()
+        self._agent = None

@@ -23,7 +23,7 @@ def build(settings: Settings) -> ASGIApp:
     identity = OwnIdentity(settings, title="Market-Analysis Agent")
     agent = MarketAnalysisAgent(MCPToolbox(f"{settings.peer('tools')}/mcp", identity.for_itself))
     app = build_app(presentation(settings), agent, lifespan=identity, problem=lambda: identity.problem)
-    return guarded(app, settings, needs_scope=NEEDED_SCOPE if settings.needs_auth_token else None)
+    return guarded(identity.published(app), settings, needs_scope=NEEDED_SCOPE if settings.needs_auth_token else None)
 
 
 def presentation(settings: Settings) -> Presentation:

@@ -16,6 +16,7 @@ from aauthkit.gateway import running
 PERSON = "mcp-user"
 PASSWORD = "user123"
 UI_CLIENT = "supply-chain-ui"
+INTERMEDIARIES = ("supply-chain-agent", "market-analysis-agent")
 UI_ORIGIN = "http://localhost:3050"
 # -P: the directory a part works in is no place to import from.
 _PYTHON = (sys.executable, "-P", "-m")
@@ -87,6 +88,8 @@ def _person_server(choices: Choices) -> Part:
         *("--oidc-issuer", choices.issuer, "--oidc-client", "aauth-person-server"),
         # Test harnesses act for the person with the token the page got; newcomers add resources of their own.
         *("--bearer-client", UI_CLIENT, "--trust-resource", "any"),
+        # The company's agents may go to the company's resources as the person; what they may do there is asked.
+        *("--unasked-resource", "any", *_intermediaries()),
     )
     return _part(
         "person",
@@ -95,6 +98,12 @@ def _person_server(choices: Choices) -> Part:
         "person server and agent provider",
         env={"AAUTH_CONSENT_SCOPES": _consent_scopes(choices)},
     )
+
+
+def _intermediaries() -> tuple[str, ...]:
+    """The agents that call others for their callers (draft 11: as the resources they are)."""
+    resources = (f"http://{name}.localhost:{GATEWAY_PORT}" for name in INTERMEDIARIES)
+    return tuple(word for resource in resources for word in ("--trust-intermediary", resource))
 
 
 def _consent_scopes(choices: Choices) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from aauthkit.agent.own_provider import JWKS_PATH as AGENT_JWKS_PATH
+from aauthkit.agent.own_provider import METADATA_PATH as AGENT_METADATA_PATH
 from aauthkit.demo.supervisor.choices import (
     AGENT_DOMAIN,
     BACKEND_IDENTIFIER,
@@ -129,8 +131,11 @@ def _agent_servers(choices: Choices) -> list[dict[str, str]]:
 def _gateway(choices: Choices) -> dict[str, Any]:
     # The card says how to call an agent, so it is open to callers that cannot yet.
     card = ["/.well-known/agent-card.json"]
-    # Where an agent that calls another sends the person on when that one needs them.
+    # Where an agent that calls another sends the person on when that one needs them; and, in draft 11, where it
+    # publishes the keys it signs with as the resource it is.
     onward = [*card, INTERACTION_PATH]
+    if draft_named(choices.draft).person_tokens:
+        onward += [AGENT_METADATA_PATH, AGENT_JWKS_PATH]
     gateway: dict[str, Any] = {
         "listen": f"{HOST}:{GATEWAY_PORT}",
         "admin": f"{HOST}:15000",

@@ -32,7 +32,7 @@ def build(settings: Settings) -> ASGIApp:
         load(), A2AMarket(settings.peer("market-analysis-agent"), identity.for_caller), today=_today
     )
     app = build_app(presentation(settings), agent, lifespan=_running(identity), problem=lambda: identity.problem)
-    return guarded(app, settings, needs_scope=NEEDED_SCOPE if settings.needs_auth_token else None)
+    return guarded(identity.published(app), settings, needs_scope=NEEDED_SCOPE if settings.needs_auth_token else None)
 
 
 @asynccontextmanager
