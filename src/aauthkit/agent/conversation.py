@@ -165,7 +165,14 @@ class Conversation:
     # What is shown, and how it goes out
 
     def _to_show(self, origin: str) -> Steps[_Shown]:
-        credentials = yield from self._agent.identity.credentials(self._agent.dialects.of(origin))
+        while True:
+            credentials = yield from self._agent.identity.credentials(self._agent.dialects.of(origin))
+            shown = yield from self._shown_with(credentials, origin)
+            # Getting a token may have renewed the agent token, and its key with it.
+            if shown.token is None or shown.token.claims.key == credentials.key.public:
+                return shown
+
+    def _shown_with(self, credentials: Credentials, origin: str) -> Steps[_Shown]:
         key = self._key(origin, credentials)
         session = self._store.sessions.get(key)
         if self._plain:
