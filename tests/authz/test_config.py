@@ -50,7 +50,9 @@ def test_defaults_are_the_strict_ones() -> None:
     assert config.development is False
     assert resource.draft.name == "11"
     assert resource.allow_pseudonymous is False
-    assert resource.allowed_signature_key_schemes == ("jwks_uri", "jwt")
+    assert resource.allowed_signature_key_schemes == ("jwt",)
+    assert resource.allowed_jwt_types == ("aa-agent+jwt", "aa-person+jwt", "aa-auth+jwt")
+    assert resource.require == "identity"
     assert resource.signature_window == timedelta(seconds=60)
     assert resource.hosts == ("a.example",)
     assert config.gateway is None
@@ -103,7 +105,10 @@ def test_key_file_is_made_only_at_start_and_only_for_its_owner(tmp_path: Path) -
         ({"default_resource_token_scopes": ["x"]}, "resources[0].default_resource_token_scopes: names x"),
         ({"scope_descriptions": {"x": "y"}}, "resources[0].scope_descriptions: names x"),
         ({"supported_scopes": ["a b"]}, "resources[0].supported_scopes: 'a b' is not a scope"),
-        ({"access": {"require": "nothing"}}, "resources[0].access.require: must be one of identity, person-token, auth-token."),
+        (
+            {"access": {"require": "nothing"}},
+            "resources[0].access.require: must be one of identity, person-token, ",
+        ),
         ({"allowed_jwt_types": ["aa-agent+jwt"]}, "resources[0].allowed_jwt_types: must list aa-auth+jwt"),
         ({"allowed_jwt_types": []}, "resources[0].allowed_jwt_types: must list some of"),
         ({"allowed_signature_key_schemes": ["hwk", "jwt"]}, "resources[0].allowed_signature_key_schemes: lists hwk"),

@@ -66,7 +66,12 @@ async def test_allowed_answer_sets_removes_and_describes(fronts: Fronts, issuers
     headers = {option.header.key: option.header.value for option in response.ok_response.headers}
     assert headers["x-aauth-agent"] == agent.identifier
     assert {option.append_action for option in response.ok_response.headers} == {messages.OVERWRITE_IF_EXISTS_OR_ADD}
-    assert list(response.ok_response.headers_to_remove) == ["x-aauth-agent-server", "x-aauth-sub", "x-aauth-ps", "x-aauth-account"]
+    assert list(response.ok_response.headers_to_remove) == [
+        "x-aauth-agent-server",
+        "x-aauth-sub",
+        "x-aauth-ps",
+        "x-aauth-account",
+    ]
     assert response.dynamic_metadata["level"] == "authorized"
     assert list(response.dynamic_metadata["scopes"]) == ["supply-chain:check", "supply-chain:read"]
     assert response.dynamic_metadata["act"]["sub"] == agent.identifier

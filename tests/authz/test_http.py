@@ -43,7 +43,10 @@ async def test_allowed_check_is_200_with_claims(client: httpx.AsyncClient, issue
 
     assert response.status_code == 200
     assert response.headers["x-aauth-agent"] == agent.identifier
-    assert response.headers["x-envoy-auth-headers-to-remove"] == "x-aauth-agent-server,x-aauth-sub,x-aauth-ps,x-aauth-account"
+    assert (
+        response.headers["x-envoy-auth-headers-to-remove"]
+        == "x-aauth-agent-server,x-aauth-sub,x-aauth-ps,x-aauth-account"
+    )
     assert response.content == b""
 
 

@@ -209,7 +209,9 @@ def _resource(section: Section, base: Path, development: bool) -> ResourceConfig
     token_types = (AGENT_TOKEN, PERSON_TOKEN, AUTH_TOKEN) if draft.person_tokens else (AGENT_TOKEN, AUTH_TOKEN)
     algorithms = tuple(draft.jose_algorithms.values())
     allow_pseudonymous = section.take("allow_pseudonymous", reading.boolean, False)
-    signed_schemes = tuple(name for name in SCHEMES if name != "hwk" or allow_pseudonymous)
+    # AAuth-11 §11.3.2: agents use jwt and nothing else; draft 01 lets them publish their keys, too.
+    usual = {"jwt"} if draft.person_tokens else {"jwt", "jwks_uri"}
+    signed_schemes = tuple(name for name in SCHEMES if name in usual or (name == "hwk" and allow_pseudonymous))
     resource = ResourceConfig(
         id=section.require("id", reading.text, "?"),
         issuer=issuer,
