@@ -89,6 +89,7 @@ class Told:
         self.answers: list[Answer] = []
         self.authorizations: list[Answer] = []
         self.metadata: dict[str, Any] = {}
+        self.published_in = DRAFT_11
         self.bodies: list[Any] = []
         network.apps[issuer.partition("//")[2]] = self
 
@@ -102,7 +103,7 @@ class Told:
         if path == "/.well-known/aauth-resource.json":
             return JSONResponse({"issuer": self.issuer, "jwks_uri": f"{self.issuer}/jwks", **self.metadata})
         if path == "/jwks":
-            return JSONResponse(jwks([(self.key, DRAFT_11)]))
+            return JSONResponse(jwks([(self.key, self.published_in)]))
         script = self.authorizations if path == "/authorize" else self.answers
         if path == "/authorize" and request.method == "POST":
             self.bodies.append(await request.json())

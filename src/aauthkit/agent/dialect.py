@@ -16,8 +16,8 @@ from typing import Any
 
 from aauthkit.drafts import NATIVE, Draft
 
-# Members of resource metadata that earlier drafts do not have (AAuth-11 §11.2, §11.2.4).
-_NATIVE_MEMBERS = frozenset({"access_mode", "accept_signature_algs", "name", "revocation_endpoint"})
+# Members of resource metadata that draft 01 does not have (AAuth-11 §11.2, §11.2.4).
+_NATIVE_MEMBERS = frozenset({"access_mode", "accept_signature_algs", "name"})
 
 
 def shows_native(metadata: Mapping[str, Any]) -> bool:
