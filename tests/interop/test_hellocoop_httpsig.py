@@ -6,6 +6,7 @@ nobody signed verifies there.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -24,7 +25,8 @@ from aauthkit.tokens import person as person_tokens
 from tests.interop.directions import IT_MAKES, WE_MAKE, caught, differs, missed, refused, speaks
 from tests.interop.peer import Peer, PeerRefuses
 from tests.interop.scene import TAMPERING, Meeting, as_sent, meeting, unsigned
-from tests.parties import PERSON_SERVER, RESOURCE, bearing
+from tests.interop.serving import our_resource
+from tests.parties import AGENT, PERSON_SERVER, RESOURCE, bearing
 
 PEER = "@hellocoop/httpsig"
 SPEAKS = "Signature Keys -08"
@@ -136,6 +138,33 @@ def test_it_understands_our_delegation__sk_3_5(httpsig: Peer) -> None:
     scene = meeting()
     found = judged(httpsig, scene, scene.request(scene.jkt_jwt()))
     assert (found["type"], found["thumbprint"]) == ("jkt_jwt", scene.key.thumbprint)
+
+
+@speaks(IT_MAKES, "its fetch, over a socket, at a resource of ours")
+@_ALGORITHMS
+def test_its_fetch_is_let_in_by_our_middleware(httpsig: Peer, algorithm: Algorithm) -> None:
+    scene = meeting(key=PrivateKey.generate(algorithm=algorithm))
+    with our_resource(scene) as url:
+        answer = sent(httpsig, scene, url, jwt_scheme(scene.agent_token()))
+    assert (answer["status"], json.loads(answer["body"])["agent"]) == (200, AGENT)
+
+
+@caught(IT_MAKES, "its fetch with a bare key, over a socket, at a resource of ours")
+def test_our_refusal_tells_its_fetch_what_would_do__11_3_4_1(httpsig: Peer) -> None:
+    scene = meeting()
+    with our_resource(scene) as url:
+        answer = sent(httpsig, scene, url, {"type": "hwk"})
+    headers = answer["headers"]
+    assert (answer["status"], headers["content-type"]) == (401, "application/problem+json")
+    assert httpsig.ask("readSignatureError", value=headers["signature-error"]) == {"error": "unsupported_scheme"}
+    accepted = httpsig.ask("readAccepted", schemes=headers["accept-signature-scheme"], algorithms="Ed25519")
+    assert accepted["schemes"] == ["jwt"]
+
+
+def sent(peer: Peer, scene: Meeting, url: str, scheme: dict[str, str]) -> dict[str, Any]:
+    message = unsigned(url=f"{url}/things")
+    answer: dict[str, Any] = peer.ask("send", key=scene.key, alg=alg(scene.key), message=message, scheme=scheme)
+    return answer
 
 
 @caught(IT_MAKES, "a request changed on the way")

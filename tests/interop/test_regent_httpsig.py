@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import httpx2
 import pytest
 
 from aauthkit.drafts import DRAFT_01
@@ -20,6 +21,7 @@ from aauthkit.verify import Level
 from tests.interop.directions import IT_MAKES, WE_MAKE, caught, speaks
 from tests.interop.peer import Peer, PeerRefuses
 from tests.interop.scene import BODY, OTHER_RESOURCE, TAMPERING, Meeting, as_sent, meeting, unsigned
+from tests.interop.serving import our_agent
 from tests.parties import AGENT, PERSON_SERVER, PROVIDER, RESOURCE, bearing
 
 PEER = "regent-httpsig"
@@ -104,6 +106,25 @@ def test_a_request_we_sign_as_a_server_is_verified_by_it__11_3_2(regent: Peer) -
         PERSON_SERVER,
         scene.person_server_key.kid,
     )
+
+
+@speaks(WE_MAKE, "our agent's client, over a socket, at its FastAPI dependency")
+@pytest.mark.anyio
+@_ALGORITHMS
+async def test_our_agents_client_is_let_in_by_its_server(regent: Peer, algorithm: Algorithm) -> None:
+    scene = meeting(key=PrivateKey.generate(algorithm=algorithm))
+    url = regent.ask("listen", documents=scene.published, person_server=PERSON_SERVER)
+    async with our_agent(scene).http_client() as client:
+        response = await client.post(f"{url}/things", json={"a": 1})
+    assert (response.status_code, response.json()) == (200, {"scheme": "aauth", "issuer": PROVIDER, "sub": AGENT})
+
+
+@caught(WE_MAKE, "a client that does not sign, over a socket, at its FastAPI dependency")
+def test_its_server_asks_an_unsigned_client_for_an_agent_token__6_1(regent: Peer) -> None:
+    url = regent.ask("listen", documents={}, person_server=PERSON_SERVER)
+    response = httpx2.post(f"{url}/things", json={"a": 1}, trust_env=False)
+    assert response.status_code == 401
+    assert parse_requirement(response.headers["aauth-requirement"]).kind == "agent-token"
 
 
 @caught(IT_MAKES, "a request changed on the way")
