@@ -63,11 +63,14 @@ class NativeAgent(Agent):
         return build_auth_token(self.issuers.provider_key, DRAFT_11, **values | changes)
 
 
+# What makes the resource of ``world.document`` one of draft 11.
+NATIVE: dict[str, Any] = {
+    "draft": "11",
+    "signing_key": {"kid": "spa-rsk-1", "alg": "Ed25519", "private_key_file": "spa.pem", "create": True},
+    "policy": {"rules": [PERSON_RULE]},
+}
+
+
 def native_document(**changes: Any) -> dict[str, Any]:
     """The file of a resource in draft 11; ``changes`` replace its members."""
-    native = {
-        "draft": "11",
-        "signing_key": {"kid": "spa-rsk-1", "alg": "Ed25519", "private_key_file": "spa.pem", "create": True},
-        "policy": {"rules": [PERSON_RULE]},
-    }
-    return document(**native | changes)
+    return document(**NATIVE | changes)

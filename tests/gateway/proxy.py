@@ -57,7 +57,7 @@ async def gateway(
 ) -> AsyncIterator[Gateway]:
     """Start everything. ``service_policy`` gives the service another policy than the one the gateway enforces."""
     seen: list[dict[str, Any]] = []
-    served = document(**resource) if service_policy is None else document(**resource, policy=service_policy)
+    served = document(**resource if service_policy is None else {**resource, "policy": service_policy})
     decisions: list[Decision] = []
     service = AuthorizationService(write(directory, served), observers=[decisions.append], fetcher=issuers)
     async with serving(service) as fronts, serving_http(_upstream(seen)) as upstream:

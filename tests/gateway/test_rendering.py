@@ -20,6 +20,7 @@ from aauthkit.resource.policy import Rule
 
 HERE = Path(__file__).parent
 EXAMPLE = HERE / "example.yaml"
+NATIVE = HERE / "example_11.yaml"
 
 
 @pytest.fixture
@@ -33,11 +34,12 @@ def without_gateway() -> Config:
     return parse(yaml.safe_dump(content), base=HERE)
 
 
-def test_agentgateway_is_rendered_to_the_letter() -> None:
-    result = CliRunner().invoke(gateway, ["render", "--for", "agentgateway", "--config", str(EXAMPLE)])
+@pytest.mark.parametrize(("example", "golden"), [(EXAMPLE, "agentgateway.yaml"), (NATIVE, "agentgateway_11.yaml")])
+def test_agentgateway_is_rendered_to_the_letter(example: Path, golden: str) -> None:
+    result = CliRunner().invoke(gateway, ["render", "--for", "agentgateway", "--config", str(example)])
 
     assert result.exit_code == 0
-    assert result.output == (HERE / "golden" / "agentgateway.yaml").read_text()
+    assert result.output == (HERE / "golden" / golden).read_text()
 
 
 def test_agentgateway_gets_the_rules_as_they_are_written(config: Config) -> None:
@@ -49,9 +51,10 @@ def test_agentgateway_gets_the_rules_as_they_are_written(config: Config) -> None
     ]
 
 
-def test_rendered_envoy_is_valid_to_envoy(tmp_path: Path) -> None:
+@pytest.mark.parametrize("example", [EXAMPLE, NATIVE])
+def test_rendered_envoy_is_valid_to_envoy(tmp_path: Path, example: Path) -> None:
     out = tmp_path / "envoy.json"
-    result = CliRunner().invoke(gateway, ["render", "--config", str(EXAMPLE), "--out", str(out)])
+    result = CliRunner().invoke(gateway, ["render", "--config", str(example), "--out", str(out)])
     assert (result.exit_code, result.output) == (0, "")
 
     command = [str(running.envoy_binary()), "--mode", "validate", "--config-path", str(out), "--log-level", "warning"]
@@ -115,6 +118,29 @@ def test_long_polls_and_streams_are_not_cut_off(config: Config) -> None:
     protected = [route for host in hosts for route in host["routes"] if route["name"].endswith("protected")]
     assert {route["route"]["timeout"] for route in protected} == {"0s"}
     assert {route["route"]["idle_timeout"] for route in protected} == {"600s"}
+
+
+def replies_of(document: dict[str, Any]) -> list[dict[str, Any]]:
+    mappers: list[dict[str, Any]] = manager_of(document)["local_reply_config"]["mappers"]
+    return [mapper["body_format_override"] for mapper in mappers]
+
+
+def test_envoys_own_answers_are_problems_where_every_resource_speaks_draft_11(config: Config) -> None:
+    problems = replies_of(envoy.render(load(NATIVE)))
+    assert {body["content_type"] for body in problems} == {"application/problem+json"}
+    assert all(set(body["json_format"]) == {"error", "detail"} for body in problems)
+    assert all(set(body["json_format"]) == {"error", "error_description"} for body in replies_of(envoy.render(config)))
+
+
+@pytest.mark.attack
+def test_the_limit_is_by_what_a_check_verified(config: Config) -> None:
+    for document in (envoy.render(config), envoy.render(load(NATIVE))):
+        limit = manager_of(document)["http_filters"][1]["typed_config"]
+        (action,) = limit["rate_limits"][0]["actions"]
+        assert action["metadata"]["metadata_key"] == {
+            "key": "envoy.filters.http.ext_authz",
+            "path": [{"key": "caller"}],
+        }
 
 
 def test_admin_page_is_on_loopback(config: Config) -> None:
