@@ -62,7 +62,7 @@ system: setup chromium ## tests against the running system, one fresh system a m
 lock: ## write requirements/*.txt anew from pyproject.toml
 	@scripts/lock.sh
 
-bench: setup ## measure signing and verifying beside the raw operation
+bench: setup peers ## measure signing and verifying beside the raw operation and two peers
 	@$(BIN)/python -m bench
 
 clean: ## remove what these targets made (not the demo's state)
