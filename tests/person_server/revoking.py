@@ -159,7 +159,7 @@ async def records(world: World) -> AsyncIterator[Records]:
     engine = open_database(world.state / "person.db")
     try:
         async with writing(engine) as connection:
-            person = (await connection.execute(select(persons.c.id).limit(1))).scalar()
+            person = (await connection.execute(select(persons.c.id).where(persons.c.username == "mcp-user"))).scalar()
             if person is None:
                 person = "p"
                 row = {"id": person, "issuer": "i", "username": "u", "created_at": 0.0}

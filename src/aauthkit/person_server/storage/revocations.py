@@ -205,8 +205,8 @@ class RevocationStore:
                 return None
             until = max(expires_at, row.expires_at) if row is not None else expires_at
             await self._record(connection, issuer, jti, until, bounded=True)
-            ended = await self._end(connection, _of_agent_token(issuer, jti), "agent_token")
-            ended += await self._end(connection, _of_subagent_token(issuer, jti), "subagent_token")
+            ended = await self._end(connection, _of_agent_token(issuer, jti), "agent token")
+            ended += await self._end(connection, _of_subagent_token(issuer, jti), "sub-agent's token")
             tokens = [] if row is None else await self._tokens_of_agent(connection, issuer, row.agent)
             return await self._start(
                 connection, Kind.AGENT_TOKEN, issuer, jti, tokens, handle_hash, until=until, ended=ended
@@ -219,7 +219,7 @@ class RevocationStore:
                 return ()
             await self._record(connection, issuer, jti, expires_at, bounded=True)
             condition = and_(pending_requests.c.resource == issuer, pending_requests.c.resource_token_jti == jti)
-            return await self._end(connection, condition, "resource_token")
+            return await self._end(connection, condition, "resource token")
 
     async def revoke_agent(self, issuer: str, agent: str, *, person_id: str, handle_hash: str) -> Cascade:
         """The person ends the agent's binding: nothing is issued to it any more, and what was is taken back."""
@@ -233,7 +233,7 @@ class RevocationStore:
                 delete(consents).where(consents.c.agent == agent, consents.c.person_id == person_id)
             )
             condition = and_(pending_requests.c.agent_issuer == issuer, pending_requests.c.agent == agent)
-            ended = await self._end(connection, condition, "agent")
+            ended = await self._end(connection, condition, "agent's binding")
             tokens = await self._tokens_of_agent(connection, issuer, agent)
             return await self._start(
                 connection, Kind.AGENT, issuer, agent, tokens, handle_hash, until=now, ended=ended, person_id=person_id
@@ -540,7 +540,7 @@ class RevocationStore:
         for some in _chunks([token.jti for token in tokens]):
             ours = or_(pending_requests.c.upstream_issuer == self._issuer, pending_requests.c.upstream_issuer.is_(None))
             ended += await self._end(
-                connection, and_(ours, pending_requests.c.upstream_jti.in_(some)), "upstream_token"
+                connection, and_(ours, pending_requests.c.upstream_jti.in_(some)), "upstream token"
             )
         gone = {token.jti for token in tokens}
         query = select(pending_requests.c.id, pending_requests.c.presented).where(
@@ -550,7 +550,7 @@ class RevocationStore:
         )
         started_with = [row.id for row in await connection.execute(query) if json.loads(row.presented)["jti"] in gone]
         for some in _chunks(started_with):
-            ended += await self._end(connection, pending_requests.c.id.in_(some), "presented_token")
+            ended += await self._end(connection, pending_requests.c.id.in_(some), "presented token")
         return ended
 
 
