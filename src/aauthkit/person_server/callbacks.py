@@ -1,14 +1,22 @@
-"""Where a browser may be sent after a decision: an origin registered for an agent of the request, or nowhere."""
+"""Where a browser may be sent after a decision: an origin registered for an agent of the request, or nowhere.
+
+What could not be completed is told there, too (AAuth-11 §7.3.1).
+"""
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from aauthkit.identifiers import origin_of
 from aauthkit.person_server.ports import AgentDirectory
+from aauthkit.person_server.states import State
 from aauthkit.person_server.storage import PendingRequest
 
 _LONGEST = 2048
+# How a request ended, in the words of AAuth-11 Table 6. What ended for a reason of its own (withdrawn by the agent,
+# failed by wrong codes, revoked) has none there: to whoever waits in the browser the interaction ended before its time.
+_ERRORS = MappingProxyType({State.DENIED: "access_denied", State.ABANDONED: "user_abandoned"})
 
 
 async def accepted_callback(callback: object, request: PendingRequest, directory: AgentDirectory) -> str | None:
@@ -23,6 +31,22 @@ async def accepted_callback(callback: object, request: PendingRequest, directory
         if known is not None and not known.revoked and origin_of(callback) in known.callback_origins:
             return callback
     return None
+
+
+def callback_error(outcome: State | None) -> str | None:
+    """The `error` that tells how a request ended; None when it was approved."""
+    if outcome is State.APPROVED:
+        return None
+    return _ERRORS.get(outcome, "interaction_expired") if outcome is not None else "interaction_expired"
+
+
+def with_error(callback: str, error: str | None) -> str:
+    """The callback as the browser is sent there: its query kept, the error added."""
+    if error is None:
+        return callback
+    parts = urlsplit(callback)
+    query = f"{parts.query}&error={error}" if parts.query else f"error={error}"
+    return parts._replace(query=query).geturl()
 
 
 def _is_plain(url: str) -> bool:

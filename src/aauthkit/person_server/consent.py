@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aauthkit.clock import Clock
-from aauthkit.errors import AgentRevoked, Conflict, InvalidCode, NotFound, RateLimited
+from aauthkit.errors import AAuthError, AgentRevoked, Conflict, Expired, InvalidCode, NotFound, RateLimited
+from aauthkit.person_server.attempts import CodeAttempts, TooManyAttempts
 from aauthkit.person_server.codes import code_hash, normalise_code
 from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.settings import ALWAYS_ASK, PersonServerSettings
 from aauthkit.person_server.states import OPEN, State
 from aauthkit.person_server.storage import DecisionStore, PendingRequest
+from aauthkit.person_server.storage.conversation import ConversationStore
 from aauthkit.person_server.waiting import Changes
 
 
@@ -39,51 +41,93 @@ class Consents:
 
     settings: PersonServerSettings
     decisions: DecisionStore
+    conversation: ConversationStore
+    attempts: CodeAttempts
     directory: AgentDirectory
     changes: Changes
     clock: Clock
 
     async def arrive(self, decider: Decider, typed_code: str) -> PendingRequest:
-        """The request of a code, now being looked at. Raises `NotFound`, `InvalidCode` (used), `RateLimited`."""
-        guess = await self._count_guess(decider)
+        """The request of a code, now being looked at; its code is used up by that (AAuth-11 §11.6.3.1).
+
+        Raises `NotFound`, `Expired`, `InvalidCode` (used before, or failed by wrong ones), `RateLimited`.
+        """
+        try:
+            async with self.attempts.attempt(decider.counted_as):
+                request = await self.of_code(decider, typed_code)
+        except TooManyAttempts as error:
+            await self._fail_own_requests(decider)
+            await self._say_if_failed(decider, typed_code)
+            raise RateLimited("Too many wrong codes; wait ten minutes.", retry_after=error.retry_after) from None
+        self._check_open(request)
+        if not await self.attempts.use(request.code_hash):
+            raise InvalidCode("This code was used already; open the request from your list of requests.")
+        return await self._looked_at(request)
+
+    async def of_code(self, decider: Decider, typed_code: str) -> PendingRequest:
+        """The request of a code, over or not, whoever may look at it; nothing is used up or counted by this."""
         code = normalise_code(typed_code)
         request = await self.decisions.by_code(code_hash(code)) if code is not None else None
         if request is None or not decider.may_decide(request):
             raise NotFound("There is no open request with this code.")
-        await self.decisions.take_back_wrong_code(guess)
-        return await self._looked_at(request)
+        return request
 
     async def open(self, decider: Decider, pending_id: str) -> PendingRequest:
         """The person's own request, now being looked at."""
-        return await self._looked_at(await self._own(decider, pending_id))
+        return await self._looked_at(await self.own(decider, pending_id))
 
     async def decide(
-        self, decider: Decider, pending_id: str, *, approved: bool, answer_text: str | None
+        self, decider: Decider, pending_id: str, *, approved: bool, answer_text: str | None, seen: str | None = None
     ) -> PendingRequest:
-        """Decide once; raises `NotFound`, or `Conflict` when it was decided already or its time is over."""
-        request = await self._own(decider, pending_id)
+        """Decide once; raises `NotFound`, or `Conflict` when it was decided already or its time is over.
+
+        ``seen`` is the `version` the person looked at: what the agent put in its place meanwhile is not approved.
+        """
+        request = await self.own(decider, pending_id)
         if request.state not in OPEN:
-            raise Conflict(_over(request))
+            raise Conflict(how_it_ended(request))
         if approved:
             await self._check_agent(request)
+            await self._check_seen(request, seen)
         if not await self._decided(decider, request, approved=approved, answer_text=answer_text):
-            raise Conflict("This request was decided a moment ago; decided is final.")
-        self.changes.announce(pending_id)
+            raise Conflict("This request changed or was decided a moment ago; look again.")
+        self.changes.announce(pending_id, request.person_id)
         return request
 
-    async def _own(self, decider: Decider, pending_id: str) -> PendingRequest:
+    async def abandon(self, decider: Decider, pending_id: str) -> PendingRequest:
+        """The person leaves without deciding (§7.3.1 `user_abandoned`); raises like `decide`."""
+        request = await self.own(decider, pending_id)
+        if not await self.conversation.end(pending_id, State.ABANDONED):
+            raise Conflict(how_it_ended(request))
+        self.changes.announce(pending_id, request.person_id)
+        return request
+
+    async def own(self, decider: Decider, pending_id: str) -> PendingRequest:
         request = await self.decisions.by_id(pending_id)
         if request is None or not decider.may_decide(request):
             raise NotFound("There is no such request.")
         return request
 
+    def _check_open(self, request: PendingRequest) -> None:
+        if request.state in OPEN:
+            return
+        # §11.6.3.1 "Lifetime": the code of a request that ran out of time is `expired`, any other `invalid_code`.
+        ran_out = request.outcome in (State.EXPIRED, State.ABANDONED)
+        kind: type[AAuthError] = Expired if ran_out else InvalidCode
+        raise kind(how_it_ended(request))
+
     async def _looked_at(self, request: PendingRequest) -> PendingRequest:
-        if request.state not in OPEN:
-            raise InvalidCode(_over(request))
+        self._check_open(request)
         if request.state is State.WAITING:
             await self.decisions.arrive(request.id)
             self.changes.announce(request.id)
-        return request
+        return await self.decisions.by_id(request.id) or request
+
+    async def _check_seen(self, request: PendingRequest, seen: str | None) -> None:
+        """Whoever does not say what they saw saw the request as it was made."""
+        replaced = any(found.replaced_scope is not None for found in await self.conversation.rounds_of(request.id))
+        if (seen is None and replaced) or seen not in (None, version_of(request)):
+            raise Conflict("The agent changed its request while you looked at it; look again.")
 
     async def _decided(
         self, decider: Decider, request: PendingRequest, *, approved: bool, answer_text: str | None
@@ -97,34 +141,50 @@ class Consents:
             answer_text=answer_text,
             remembered_until=self.clock.now() + self.settings.remembered.total_seconds(),
             single_use=ALWAYS_ASK,
+            as_seen=request.resource_token_jti,
         )
 
     async def _check_agent(self, request: PendingRequest) -> None:
+        if request.principal != request.agent:
+            return  # an intermediary: no provider here knows it, and its chain is looked at when it fetches the answer
         known = await self.directory.agent(request.agent)
         if known is None or known.revoked:
             raise AgentRevoked("This agent was revoked; there is nothing to approve.")
 
-    async def _count_guess(self, decider: Decider) -> str:
-        """Count first, then look: many guesses at once are as many as one after the other."""
-        since = self.clock.now() - self.settings.wrong_code_window.total_seconds()
-        guess = await self.decisions.note_wrong_code(decider.counted_as, forget_before=since)
-        if await self.decisions.wrong_codes_since(decider.counted_as, since) > self.settings.wrong_codes:
-            await self.decisions.take_back_wrong_code(guess)
-            await self._close_own_requests(decider)
-            window = int(self.settings.wrong_code_window.total_seconds())
-            raise RateLimited("Too many wrong codes; wait ten minutes.", retry_after=window)
-        return guess
-
-    async def _close_own_requests(self, decider: Decider) -> None:
-        """CONTRACT §6: who guesses past the limit closes what they were guessing at, which can only be their own."""
+    async def _fail_own_requests(self, decider: Decider) -> None:
+        """CONTRACT §6: who guesses past the limit ends what they were guessing at, which can only be their own."""
         if decider.person_id is None:
             return
         for request in await self.decisions.requests_of(decider.person_id):
-            if request.state in OPEN and await self.decisions.close_out_of_time(request.id, request.state):
+            if request.state in OPEN and await self.conversation.end(request.id, State.FAILED):
                 self.changes.announce(request.id)
 
+    async def _say_if_failed(self, decider: Decider, typed_code: str) -> None:
+        """§11.6.3.1 "Rate-limiting": the right code of a request that failed so is `invalid_code` from now on."""
+        try:
+            request = await self.of_code(decider, typed_code)
+        except NotFound:
+            return
+        self._check_open(request)
 
-def _over(request: PendingRequest) -> str:
-    if request.outcome in (State.APPROVED, State.DENIED):
-        return "This request was already decided; decided is final."
-    return "This request is over: nobody decided in time."
+
+def version_of(request: PendingRequest) -> str:
+    """Names what a request asks for, so that a decision can name what it was about."""
+    return request.resource_token_jti or ""
+
+
+_ENDS = {
+    State.EXPIRED: "This request is over: nobody decided in time.",
+    State.ABANDONED: "This request is over: nobody decided in time.",
+    State.FAILED: "This request is over: too many wrong codes were tried.",
+    State.REVOKED: "This request is over: something it depends on was revoked.",
+    State.WITHDRAWN: "The agent withdrew its request; there is nothing to decide.",
+}
+
+
+def how_it_ended(request: PendingRequest) -> str:
+    """A sentence for whoever looks at a request that is over."""
+    if request.state in OPEN:
+        return "This request cannot be left now."
+    ended = request.outcome or request.state
+    return _ENDS.get(ended, "This request was already decided; decided is final.")

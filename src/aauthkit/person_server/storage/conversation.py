@@ -19,6 +19,7 @@ from aauthkit.clock import Clock
 from aauthkit.database import reading, writing
 from aauthkit.person_server.states import State, sources_of
 from aauthkit.person_server.storage.conversation_schema import clarifications, used_codes
+from aauthkit.person_server.storage.records import PendingRequest
 from aauthkit.person_server.storage.schema import pending_requests
 
 
@@ -52,6 +53,13 @@ class ConversationStore:
         query = select(clarifications).where(clarifications.c.pending_id == pending_id).order_by(clarifications.c.round)
         async with reading(self._engine) as connection:
             return [_clarification(row) for row in await connection.execute(query)]
+
+    async def open_question(self, request: PendingRequest) -> Clarification | None:
+        """The question the agent has to answer, if it is its turn."""
+        if request.state is not State.CLARIFYING:
+            return None
+        rounds = await self.rounds_of(request.id)
+        return rounds[-1] if rounds and rounds[-1].answered_at is None else None
 
     async def ask(
         self, pending_id: str, question: str, *, options: tuple[str, ...], answer_by: float, most_rounds: int

@@ -1,4 +1,4 @@
-"""The tables of what an agent and its person say to each other: the inbox, permission rules, clarifications, used codes.
+"""The tables of what agents and people say to each other: the inbox, permission rules, clarifications, used codes.
 
 As the code of today sees them; migration 0004 makes them.
 """

@@ -14,15 +14,12 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from aauthkit.errors import Conflict, NotFound
-from aauthkit.person_server.callbacks import accepted_callback
-from aauthkit.person_server.codes import Secrets
-from aauthkit.person_server.consent import Consents, Decider
 from aauthkit.person_server.policy import rule_value
 from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.revocation.service import RevocationService
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.states import OPEN
-from aauthkit.person_server.storage import DecisionStore, PendingRequest, RuleStore
+from aauthkit.person_server.storage import DecisionStore, RuleStore
 from aauthkit.person_server.web.person import stop_asking
 from aauthkit.person_server.web.sessions import Sessions, SignedIn
 from aauthkit.person_server.web.showing import Showing, one_of, page, text_in
@@ -36,20 +33,16 @@ class Pages(Showing):
         settings: PersonServerSettings,
         *,
         sessions: Sessions,
-        consents: Consents,
         decisions: DecisionStore,
         rules: RuleStore,
         directory: AgentDirectory,
         revocation: RevocationService,
-        secrets: Secrets,
     ) -> None:
         super().__init__(settings, sessions)
-        self._consents = consents
         self._decisions = decisions
         self._rules = rules
         self._directory = directory
         self._revocation = revocation
-        self._secrets = secrets
 
     def routes(self) -> list[Route | Mount]:
         return [
@@ -57,14 +50,11 @@ class Pages(Showing):
             Route("/ui", self.home, methods=["GET"]),
             Route("/ui/", self.agents, methods=["GET"]),
             Route("/ui/requests", self.requests, methods=["GET"]),
-            Route("/ui/requests/{pending_id}", self.request, methods=["GET"]),
-            Route("/ui/consent.html", self.consent, methods=["GET"]),
             Route("/ui/tokens", self.tokens, methods=["GET"]),
             Route("/ui/settings", self.settings, methods=["GET"]),
             Route("/ui/login", self.login, methods=["GET"]),
             Route("/ui/callback", self.callback, methods=["GET"]),
             Route("/ui/logout", self.logout, methods=["POST"]),
-            Route("/ui/decide/{pending_id}", self.decide, methods=["POST"]),
             Route("/ui/enrolments/{id}", self.decide_enrolment, methods=["POST"]),
             Route("/ui/revoke", self.revoke, methods=["POST"]),
             Route("/ui/tokens/revoke", self.revoke_token, methods=["POST"]),
@@ -105,21 +95,6 @@ class Pages(Showing):
         )
 
     @page
-    async def consent(self, request: Request) -> Response:
-        signed_in = await self._sessions.required(request)
-        typed = request.query_params.get("code", "")
-        if not typed:
-            return self.show("code.html", signed_in)
-        found = await self._consents.arrive(Decider(person_id=signed_in.person.id), typed)
-        return await self._ask(signed_in, found, request.query_params.get("callback"))
-
-    @page
-    async def request(self, request: Request) -> Response:
-        signed_in = await self._sessions.required(request)
-        decider = Decider(person_id=signed_in.person.id)
-        return await self._ask(signed_in, await self._consents.open(decider, request.path_params["pending_id"]), None)
-
-    @page
     async def tokens(self, request: Request) -> Response:
         signed_in = await self._sessions.required(request)
         issued = await self._decisions.issued_for(signed_in.person.id)
@@ -139,22 +114,6 @@ class Pages(Showing):
     async def _names(self, signed_in: SignedIn) -> dict[str, str]:
         """What the person's agents call themselves, by identifier."""
         return {agent.agent_id: agent.name for agent in await self._directory.agents_of(signed_in.person.id)}
-
-    async def _ask(self, signed_in: SignedIn, found: PendingRequest, callback: str | None) -> Response:
-        accepted = await accepted_callback(callback, found, self._directory)
-        return self.show(
-            "consent.html",
-            signed_in,
-            request=found,
-            # To compare with the one shown where the person started.
-            code=self._secrets.code(found.id),
-            acting_for=[await self._directory.agent(agent) for agent in found.upstream.agents]
-            if found.upstream
-            else [],
-            asked=set(found.asked_scope.split()),
-            callback=accepted,
-            callback_refused=callback is not None and accepted is None,
-        )
 
     # Signing in and out
 
@@ -181,19 +140,6 @@ class Pages(Showing):
         return response
 
     # Changing
-
-    @page
-    async def decide(self, request: Request) -> Response:
-        signed_in, form = await self.form(request)
-        approved = one_of(form, "decision", {"approve": True, "deny": False})
-        found = await self._consents.decide(
-            Decider(person_id=signed_in.person.id),
-            request.path_params["pending_id"],
-            approved=approved,
-            answer_text=None,
-        )
-        callback = await accepted_callback(form.get("callback"), found, self._directory)
-        return self.show("decided.html", signed_in, request=found, approved=approved, callback=callback)
 
     @page
     async def decide_enrolment(self, request: Request) -> Response:

@@ -1,19 +1,34 @@
-// Notices that something new waits for the person and shows it. Without it the page works the same after a reload.
-const EVERY = 4000;
+// Notices that something changed for the person and shows it. Without it the page works the same after a reload.
+const PAUSE = 1000;
 
-async function waiting() {
-  const answers = await Promise.all(["/person/requests", "/person/registrations"].map((path) => fetch(path)));
-  if (!answers.every((answer) => answer.ok)) return null;
-  const lists = await Promise.all(answers.map((answer) => answer.json()));
-  return JSON.stringify(lists.map((list) => list.filter((item) => item.status === "pending").map((item) => item.pending_id ?? item.id)));
+const sleep = (milliseconds) => new Promise((wake) => setTimeout(wake, milliseconds));
+const focused = () => document.activeElement?.matches("input, select, textarea, button") ?? false;
+const written = () => [...document.querySelectorAll("textarea, input:not([type=hidden])")].some((field) => field.value !== field.defaultValue);
+
+async function news(known) {
+  const answer = await fetch("/person/news" + (known === null ? "" : "?known=" + encodeURIComponent(known)));
+  if (!answer.ok) throw new Error(answer.statusText);
+  return (await answer.json()).version;
 }
 
-const typing = () => document.activeElement?.matches("input, select, button") ?? false;
+// What somebody is writing is not taken away; they are told instead.
+function tell() {
+  const note = document.getElementById("news");
+  if (!focused() && !written()) location.reload();
+  else if (note !== null) note.hidden = false;
+}
 
-let known = await waiting();
-setInterval(async () => {
-  if (document.hidden || typing()) return;
-  const now = await waiting().catch(() => null);
-  if (now !== null && known !== null && now !== known) location.reload();
-  known = now ?? known;
-}, EVERY);
+async function watch() {
+  for (let known = null; ; ) {
+    try {
+      const now = await news(known);
+      if (known !== null && now !== known) tell();
+      known = now;
+      await sleep(PAUSE);
+    } catch {
+      await sleep(10 * PAUSE);
+    }
+  }
+}
+
+watch();

@@ -1,0 +1,176 @@
+"""The consent page (AAuth-11 §7.4, §7.5): what is asked for, in whose words, the chat with the agent, the decision."""
+
+from __future__ import annotations
+
+import logging
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from aauthkit.errors import AAuthError, Conflict, Expired, Unavailable
+from aauthkit.person_server.callbacks import accepted_callback, callback_error, with_error
+from aauthkit.person_server.clarification import (
+    LONGEST_QUESTION,
+    MOST_OPTIONS,
+    Clarifications,
+    answers_questions,
+)
+from aauthkit.person_server.codes import Secrets
+from aauthkit.person_server.consent import Consents, Decider, how_it_ended, version_of
+from aauthkit.person_server.ports import AgentDirectory
+from aauthkit.person_server.settings import PersonServerSettings
+from aauthkit.person_server.states import OPEN, State
+from aauthkit.person_server.storage import PendingRequest
+from aauthkit.person_server.web.sessions import Sessions, SignedIn
+from aauthkit.person_server.web.showing import Showing, one_of, page, text_in
+
+_log = logging.getLogger("aauthkit.person_server")
+
+
+class ConsentPages(Showing):
+    """One request at a time, shown to its person."""
+
+    def __init__(
+        self,
+        settings: PersonServerSettings,
+        *,
+        sessions: Sessions,
+        consents: Consents,
+        clarifications: Clarifications,
+        directory: AgentDirectory,
+        secrets: Secrets,
+    ) -> None:
+        super().__init__(settings, sessions)
+        self._consents = consents
+        self._clarifications = clarifications
+        self._directory = directory
+        self._secrets = secrets
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/ui/consent.html", self.arrive, methods=["GET"]),
+            Route("/ui/requests/{pending_id}", self.look, methods=["GET"]),
+            Route("/ui/requests/{pending_id}/ask", self.ask, methods=["POST"]),
+            Route("/ui/decide/{pending_id}", self.decide, methods=["POST"]),
+        ]
+
+    # Looking
+
+    @page
+    async def arrive(self, request: Request) -> Response:
+        """Where agents send people. The code is used up, and the person goes on under an address without it."""
+        signed_in = await self._sessions.required(request)
+        typed, callback = request.query_params.get("code", ""), request.query_params.get("callback")
+        if not typed:
+            return self.show("code.html", signed_in)
+        decider = _decider(signed_in)
+        try:
+            found = await self._consents.arrive(decider, typed)
+        except Expired:
+            return await self._over(signed_in, await self._consents.of_code(decider, typed), callback)
+        query = f"?{urlencode({'callback': callback})}" if callback is not None else ""
+        return RedirectResponse(f"/ui/requests/{found.id}{query}", status_code=303)
+
+    @page
+    async def look(self, request: Request) -> Response:
+        signed_in = await self._sessions.required(request)
+        callback = request.query_params.get("callback")
+        found = await self._consents.own(_decider(signed_in), request.path_params["pending_id"])
+        if found.state not in OPEN:
+            return await self._over(signed_in, found, callback)
+        found = await self._consents.open(_decider(signed_in), found.id)
+        accepted = await accepted_callback(callback, found, self._directory)
+        rounds = await self._clarifications.rounds_of(found)
+        return self.show(
+            "consent.html",
+            signed_in,
+            request=found,
+            # To compare with the one shown where the person started.
+            code=self._secrets.code(found.id),
+            version=version_of(found),
+            acting_for=[await self._directory.agent(agent) for agent in found.upstream.agents]
+            if found.upstream
+            else [],
+            asked=set(found.asked_scope.split()),
+            callback=accepted,
+            callback_refused=callback is not None and accepted is None,
+            rounds=rounds,
+            waits_for_agent=found.state is State.CLARIFYING,
+            can_ask=answers_questions(found),
+            questions_left=self._settings.clarification_rounds - len(rounds),
+            longest_question=LONGEST_QUESTION,
+            most_options=MOST_OPTIONS,
+        )
+
+    # Acting
+
+    @page
+    async def ask(self, request: Request) -> Response:
+        signed_in, form = await self.form(request)
+        pending_id, options = request.path_params["pending_id"], str(form.get("options", "")).splitlines()
+        await self._clarifications.ask(
+            _decider(signed_in),
+            pending_id,
+            text_in(form, "question"),
+            options=tuple(option.strip() for option in options if option.strip()),
+        )
+        callback = form.get("callback")
+        query = f"?{urlencode({'callback': callback})}" if isinstance(callback, str) else ""
+        return RedirectResponse(f"/ui/requests/{pending_id}{query}#chat", status_code=303)
+
+    @page
+    async def decide(self, request: Request) -> Response:
+        signed_in, form = await self.form(request)
+        decision = one_of(form, "decision", {"approve": State.APPROVED, "deny": State.DENIED, "leave": State.ABANDONED})
+        decider, pending_id = _decider(signed_in), request.path_params["pending_id"]
+        callback, seen = form.get("callback"), form.get("seen")
+        try:
+            found = await self._decided(decider, pending_id, decision, seen if isinstance(seen, str) else None)
+        except Conflict:
+            found = await self._consents.own(decider, pending_id)
+            if found.state in OPEN:
+                raise
+            return await self._over(signed_in, found, callback)
+        except Exception as error:
+            ours = not isinstance(error, AAuthError) or isinstance(error, Unavailable)
+            accepted = await self._callback(callback, decider, pending_id) if ours else None
+            if accepted is None:
+                raise
+            _log.exception("a decision could not be recorded")
+            return self._failed(signed_in, accepted, error)
+        accepted = await accepted_callback(callback, found, self._directory)
+        back = with_error(accepted, callback_error(decision)) if accepted else None
+        return self.show("decided.html", signed_in, request=found, outcome=str(decision), callback=back)
+
+    async def _decided(self, decider: Decider, pending_id: str, decision: State, seen: str | None) -> PendingRequest:
+        if decision is State.ABANDONED:
+            return await self._consents.abandon(decider, pending_id)
+        return await self._consents.decide(
+            decider, pending_id, approved=decision is State.APPROVED, answer_text=None, seen=seen
+        )
+
+    async def _over(self, signed_in: SignedIn, found: PendingRequest, callback: object) -> Response:
+        """What is over says how it ended, and tells it to where the person came from (§7.3.1)."""
+        accepted = await accepted_callback(callback, found, self._directory)
+        back = with_error(accepted, callback_error(found.outcome)) if accepted else None
+        return self.show("over.html", signed_in, status=409, sentence=how_it_ended(found), callback=back)
+
+    async def _callback(self, callback: object, decider: Decider, pending_id: str) -> str | None:
+        try:
+            return await accepted_callback(callback, await self._consents.own(decider, pending_id), self._directory)
+        except Exception:
+            # What failed a moment ago may fail again, and then nobody is redirected.
+            _log.exception("a callback could not be looked up")
+            return None
+
+    def _failed(self, signed_in: SignedIn, callback: str, error: Exception) -> Response:
+        temporarily = isinstance(error, Unavailable)
+        code, status = ("temporarily_unavailable", 503) if temporarily else ("server_error", 500)
+        sentence = "Your decision could not be recorded; nothing was allowed."
+        return self.show("over.html", signed_in, status=status, sentence=sentence, callback=with_error(callback, code))
+
+
+def _decider(signed_in: SignedIn) -> Decider:
+    return Decider(person_id=signed_in.person.id)
