@@ -58,6 +58,16 @@ def question(text: Any = "Why **now**?", **members: Any) -> Response:
     return JSONResponse(body, 202, {name: value for name, value in response.headers.items() if name[:7] != "content"})
 
 
+def answering(heard: list[str]) -> Any:
+    """An application that answers every question, and notes it."""
+
+    def on_clarification(text: str, _options: tuple[str, ...]) -> str:
+        heard.append(text)
+        return "Because."
+
+    return on_clarification
+
+
 # Questions (§7.5)
 
 
@@ -92,7 +102,7 @@ async def test_the_same_question_right_after_the_answer_is_not_answered_twice__7
     provider.polls += [Response(status_code=204), question(), question("And why so many?"), Response(status_code=204)]
     provider.polls.append(lambda request, _body: provider.name(request, provider.named[-1]))
     heard: list[str] = []
-    await get(native, on_clarification=lambda text, _options: heard.append(text) or "Because.")  # type: ignore[func-returns-value]
+    await get(native, on_clarification=answering(heard))
     assert heard == ["Why **now**?", "And why so many?"]
 
 
@@ -135,7 +145,7 @@ async def test_a_server_that_never_stops_asking_is_withdrawn_from__7_5_3(
     provider.polls += [Response(status_code=204)]
     answers: list[str] = []
     with pytest.raises(Gone):
-        await get(native, on_clarification=lambda text, _options: answers.append(text) or "…")  # type: ignore[func-returns-value]
+        await get(native, on_clarification=answering(answers))
     assert answers == ["0", "1", "2", "3", "4"]
 
 
