@@ -159,7 +159,11 @@ async def records(world: World) -> AsyncIterator[Records]:
     engine = open_database(world.state / "person.db")
     try:
         async with writing(engine) as connection:
-            person = (await connection.execute(select(persons.c.id).where(persons.c.username == "mcp-user"))).scalar()
+            person = (
+                await connection.execute(
+                    select(persons.c.id).where(persons.c.username.in_(("mcp-user", "u"))).order_by(persons.c.username)
+                )
+            ).scalar()
             if person is None:
                 person = "p"
                 row = {"id": person, "issuer": "i", "username": "u", "created_at": 0.0}
