@@ -20,6 +20,7 @@ from aauthkit.authz.service import Decision
 from aauthkit.cli import person as person_command
 from aauthkit.demo.supervisor.choices import MODES, Choices
 from aauthkit.demo.supervisor.parts import PASSWORD, PERSON, demo_parts
+from aauthkit.drafts import DRAFT_11
 from aauthkit.errors import InvalidSignature
 from aauthkit.gateway import envoy
 from aauthkit.httpsig.message import Message
@@ -51,7 +52,7 @@ def code_in(text: str) -> set[str]:
 
 def decision() -> Decision:
     message = Message.of("GET", "http://a.localhost:3000/", [], None)
-    outcome = refused(InvalidSignature("no"), resource_id="a")
+    outcome = refused(InvalidSignature("no"), DRAFT_11, resource_id="a")
     return Decision(call=Call(message=message), outcome=outcome, at=0.0, latency=0.0, fetches=0)
 
 
@@ -110,7 +111,7 @@ def test_defaults_of_the_file_are_those_told() -> None:
     assert f"| {minimal.gateway.routes[0].max_body_bytes} |" in told
     resource = minimal.resources[0]
     assert (resource.require, resource.signature_window) == ("identity", timedelta(seconds=60))
-    assert resource.allowed_signature_key_schemes == ("jwks_uri", "jwt")
+    assert resource.allowed_signature_key_schemes == ("jwt",)
     assert resource.draft.name == "11"
 
 
@@ -131,9 +132,10 @@ def test_members_of_the_decision_log_are_those_written() -> None:
 def test_fields_of_the_access_log_are_among_those_rendered() -> None:
     rendered = json.dumps(envoy.render(config.load(ROOT / "examples" / "gateway.yaml")))
     told = section(OPERATIONS, "Decision log").split("Envoy's access log has")[1]
-    names = code_in(told) - {"Jwt", "JwtAuth", "Hwk", "JwksUri"}
-    assert len(names) == 7
-    assert [name for name in names | {"Jwt", "JwtAuth", "Hwk", "JwksUri"} if name not in rendered] == []
+    schemes = {"Jwt", "JwtPerson", "JwtAuth", "Hwk", "JwksUri"}
+    names = code_in(told) - schemes
+    assert len(names) == 10
+    assert [name for name in names | schemes if name not in rendered] == []
 
 
 def test_times_and_limits_of_the_person_server_are_those_set() -> None:

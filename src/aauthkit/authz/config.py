@@ -7,7 +7,6 @@ because a list was left empty: ``agent_servers`` is a list or the word ``any``.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -254,8 +253,14 @@ def _name(section: Section) -> str | None:
 
 
 def _about(section: Section) -> About:
-    texts = {member.name: section.take(member.name, reading.text, None) for member in dataclasses.fields(About)}
-    return About(**texts)
+    return About(
+        description=section.take("description", reading.text, None),
+        logo_uri=section.take("logo_uri", reading.text, None),
+        logo_dark_uri=section.take("logo_dark_uri", reading.text, None),
+        documentation_uri=section.take("documentation_uri", reading.text, None),
+        tos_uri=section.take("tos_uri", reading.text, None),
+        policy_uri=section.take("policy_uri", reading.text, None),
+    )
 
 
 def _access(section: Section) -> Access:

@@ -44,6 +44,7 @@ def line_of(decision: Decision) -> dict[str, Any]:
         "delegate": facts.get("agent"),
         "agent": facts.get("agent"),
         "sub": facts.get("sub"),
+        "ps": facts.get("ps"),
         "scope": facts.get("scope"),
         "jti": facts.get("jti"),
         "resource_token_jti": facts.get("resource_token_jti"),
