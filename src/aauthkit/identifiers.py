@@ -68,6 +68,7 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+@lru_cache(maxsize=1024)
 def host_of(identifier: str) -> str:
     """The host of a server identifier, without a port."""
     return urlsplit(identifier).hostname or ""

@@ -140,13 +140,21 @@ ALGORITHMS: Mapping[tuple[str, str], Algorithm] = {(a.kty, a.crv): a for a in (E
 
 
 # RFC 7518 §6, RFC 8037 §2: without these a JWK of the type is no key at all.
-_REQUIRED_MEMBERS: Mapping[str, tuple[str, ...]] = {"OKP": ("crv", "x"), "EC": ("crv", "x", "y"), "RSA": ("n", "e")}
+_REQUIRED_MEMBERS: Mapping[str, frozenset[str]] = {
+    "OKP": frozenset({"crv", "x"}),
+    "EC": frozenset({"crv", "x", "y"}),
+    "RSA": frozenset({"n", "e"}),
+}
+
+
+# Of every type: what only the holder of a key knows.
+_PRIVATE_MEMBERS = frozenset({"d", "k", "p", "q"})
 
 
 def has_required_members(jwk: Mapping[str, Any]) -> bool:
     """Whether a JWK names its type and has the members that type cannot do without."""
     kty = jwk.get("kty")
-    return isinstance(kty, str) and all(name in jwk for name in _REQUIRED_MEMBERS.get(kty, ()))
+    return isinstance(kty, str) and _REQUIRED_MEMBERS.get(kty, frozenset()) <= jwk.keys()
 
 
 class PublicKey:
@@ -168,7 +176,7 @@ class PublicKey:
         """
         if not isinstance(jwk, Mapping):
             raise InvalidKey("The key is not a JSON object.")
-        if not isinstance(jwk.get("kty"), str) or any(name in jwk for name in ("d", "k", "p", "q")):
+        if not isinstance(jwk.get("kty"), str) or not _PRIVATE_MEMBERS.isdisjoint(jwk):
             raise InvalidKey("The key is not a public JWK.")
         algorithm = _algorithm_of(jwk, draft)
         _check_alg(jwk.get("alg"), algorithm, draft)
@@ -349,6 +357,8 @@ def _algorithm_of(jwk: Mapping[str, Any], draft: Draft) -> Algorithm:
 # disagrees with kty or crv makes the key, not the algorithm, the fault.
 def _check_alg(alg: object, algorithm: Algorithm, draft: Draft) -> None:
     if alg is None and not draft.jwk_alg_required:
+        return
+    if alg == draft.jose_algorithms[algorithm.name]:
         return
     accepted = {draft.jose_algorithms[algorithm.name]}
     if draft is DRAFT_01:

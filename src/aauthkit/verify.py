@@ -349,6 +349,8 @@ def _check_alphabet(message: Message, requirements: Requirements, draft: Draft) 
 
 def _required_components(message: Message, requirements: Requirements, drafts: tuple[Draft, ...]) -> tuple[str, ...]:
     body = requirements.cover_body and bool(message.body) and all(draft.body_covered for draft in drafts)
+    if not body and not requirements.cover:
+        return BASE_COMPONENTS
     return tuple(dict.fromkeys((*BASE_COMPONENTS, *requirements.cover, *(BODY_COMPONENTS if body else ()))))
 
 
@@ -517,6 +519,8 @@ def draft_of(token: JWT, drafts: tuple[Draft, ...]) -> Draft:
     speaking = [draft for draft in drafts if alg in draft.jose_algorithms.values()]
     if not speaking:
         raise InvalidJWT("The token's alg is not accepted here.")
+    if len(speaking) == 1:
+        return speaking[0]
     confirmation = token.claims.get("cnf")
     jwk = confirmation.get("jwk") if isinstance(confirmation, Mapping) else None
     if isinstance(jwk, Mapping):
