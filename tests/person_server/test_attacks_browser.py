@@ -58,10 +58,10 @@ async def test_a_change_from_another_origin_is_refused_even_with_the_token(world
 async def test_a_callback_that_is_not_registered_redirects_nobody(world: World, callback: str) -> None:
     agent, person = await world.agent(callback_origins=[CALLBACK]), await world.person()
     first = await deferred(agent, world.resource())
-    page = await person.client.get("/ui/consent.html", params={"code": code_of(first), "callback": callback})
+    page = await person.opened({"code": code_of(first), "callback": callback})
     assert page.status_code == 200
     assert 'name="callback"' not in page.text
-    decided = await person.decide(await arrive(person, first), True, callback=callback)
+    decided = await person.decide(str(page.url.path).rpartition("/")[2], True, callback=callback)
     assert (decided.status_code, decided.json()) == (200, {})
 
 
@@ -90,7 +90,8 @@ async def test_signing_in_leads_back_to_the_request(world: World) -> None:
     assert sent.status_code == 303
     (return_to,) = parse_qs(urlsplit(sent.headers["location"]).query)["return_to"]
     back = await person.sign_in(return_to)
-    assert (await person.client.get(back.headers["location"])).status_code == 200
+    page = await person.client.get(back.headers["location"], follow_redirects=True)
+    assert (page.status_code, "Will you allow this?" in page.text) == (200, True)
 
 
 async def test_an_answer_for_another_browser_is_refused(world: World) -> None:
@@ -199,7 +200,7 @@ async def test_what_an_agent_writes_is_shown_and_never_run(world: World) -> None
         "**please** <img src=x onerror=alert(1)> [click](javascript:alert(1)) ![i](http://evil.example/i.png)\n\n<b>x"
     )
     first = await deferred(agent, world.resource(), justification=wrote)
-    page = (await person.client.get("/ui/consent.html", params={"code": code_of(first)})).text
+    page = (await person.opened({"code": code_of(first)})).text
     assert "<strong>please</strong>" in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert not re.search(r"<(script(?! type)|img|b>|a [^>]*(javascript|evil))", page)
@@ -220,9 +221,17 @@ async def test_the_pages_carry_nothing_inline(world: World) -> None:
     agent, person = await world.agent(), await world.person()
     await agent.ask(world.resource().token(agent))
     first = await deferred(agent, world.resource())
-    pages = ["/ui/", "/ui/requests", "/ui/tokens", "/ui/settings", f"/ui/consent.html?code={code_of(first)}"]
+    pages = [
+        "/ui/",
+        "/ui/requests",
+        "/ui/tokens",
+        "/ui/settings",
+        "/ui/inbox",
+        "/ui/permissions",
+        f"/ui/consent.html?code={code_of(first)}",
+    ]
     for path in pages:
-        response = await person.client.get(path)
+        response = await person.client.get(path, follow_redirects=True)
         assert response.status_code == 200, path
         assert not re.search(r"<script(?![^>]*src=)|\son\w+=|style=|<style", response.text), path
 

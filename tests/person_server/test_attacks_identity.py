@@ -170,7 +170,7 @@ async def test_guessing_past_the_limit_closes_the_guessers_own_requests_and_nobo
     for _ in range(11):
         await person.client.get("/consent", params={"code": "AAAAA-AAAAA"})
     refused = await agent.poll(theirs.headers["location"])
-    assert (refused.status_code, refused.json()["error"]) == (403, "abandoned")
+    assert (refused.status_code, refused.json()["error"]) == (410, "invalid_code")
 
 
 @pytest.mark.conformance("11:§11.6.3.1-8")

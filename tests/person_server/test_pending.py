@@ -196,7 +196,7 @@ async def test_an_agent_revoked_while_its_poll_waits_gets_nothing(
     first = await deferred(agent, resource)
     pending_id = await arrive(person, first)
     # As if another process had decided: this one learns of it a moment later only.
-    monkeypatch.setattr(Changes, "announce", lambda _self, _pending_id: None)
+    monkeypatch.setattr(Changes, "announce", lambda _self, *_keys: None)
     waiting = asyncio.create_task(agent.poll(first.headers["location"], wait=10))
     await asyncio.sleep(0.2)
     assert (await person.decide(pending_id, True)).status_code == 200

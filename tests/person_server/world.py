@@ -212,6 +212,10 @@ class Person:
     async def csrf(self) -> str:
         return str((await self.client.get("/person/me")).json()["csrf_token"])
 
+    async def opened(self, query: dict[str, str]) -> httpx2.Response:
+        """The consent page as a browser gets to it by a code."""
+        return await self.client.get("/ui/consent.html", params=query, follow_redirects=True)
+
     async def decide(self, pending_id: str, approved: bool, **members: Any) -> httpx2.Response:
         return await self.client.post(
             f"/consent/{pending_id}/decision",
