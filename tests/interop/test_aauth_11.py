@@ -295,9 +295,10 @@ def test_it_refuses_our_tokens_nobody_may_accept__11_5_2(aauth_11: Peer, wrong: 
 
 @caught(WE_MAKE, "a token of draft 01, whose alg is EdDSA")
 def test_it_refuses_the_algorithm_name_of_draft_01__11_3_1(aauth_11: Peer) -> None:
-    older = meeting(draft=DRAFT_01)
-    with pytest.raises(PeerRefuses) as refusal:
-        judged(aauth_11, older, older.agent_token())
+    scene, older = meeting(), meeting(draft=DRAFT_01)
+    older.key, older.provider_key = scene.key, scene.provider_key
+    with pytest.raises(PeerRefuses, match="Unsupported JWT algorithm") as refusal:
+        judged(aauth_11, scene, older.agent_token())
     assert refusal.value.code == "unsupported_algorithm"
 
 
