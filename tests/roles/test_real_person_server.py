@@ -20,7 +20,7 @@ from aauthkit.cli.person import ServeOptions, application
 from aauthkit.clock import FixedClock
 from aauthkit.database import open_database
 from aauthkit.discovery import Discovery
-from aauthkit.drafts import DRAFT_01
+from aauthkit.drafts import DRAFT_01, DRAFT_11, Draft
 from aauthkit.errors import AgentRevoked, Denied, Expired, InteractionRequired
 from aauthkit.keys import PrivateKey
 from aauthkit.person_server.storage import PersonStore
@@ -66,20 +66,20 @@ class Site:
         finally:
             await engine.dispose()
 
-    async def agent(self, name: str, **options: Any) -> Agent:
+    async def agent(self, name: str, draft: Draft | None = DRAFT_01, **options: Any) -> Agent:
         discovery = Discovery(development=True, clock=self.clock)
         identity = EnrolledIdentity(
             provider=PROVIDER,
             name=name,
             stable_key=PrivateKey.generate(),
-            draft=DRAFT_01,
+            draft=draft or DRAFT_11,
             discovery=discovery,
             clock=self.clock,
             ticket=await self.ticket(**options),
         )
         agent = Agent(
             identity,
-            draft=DRAFT_01,
+            draft=draft,
             discovery=discovery,
             clock=self.clock,
             fetcher=self.network,
@@ -104,6 +104,7 @@ async def site(
         oidc_client="aauth-person-server",
         development=True,
         open_consent=True,
+        trusted_intermediaries=(ORDERS,),
     )
     async with application(asked, clock=clock, network=network) as app:
         network.apps["127.0.0.1:8765"] = app
