@@ -72,7 +72,7 @@ async def test_what_was_issued_from_a_token_goes_too_however_far__11_12_4(world:
         await found.agent_token("a-1", AGENT)
         first = await found.person_token(AGENT)
         auth = await found.auth_token(AGENT, presented_jti=first)
-        hop = {"agent_issuer": HOP, "upstream_issuer": ISSUER}
+        hop: dict[str, Any] = {"agent_issuer": HOP, "upstream_issuer": ISSUER}
         second = await found.person_token("aauth:hop@hop.example", STOCK, upstream_jti=auth, **hop)
         third = await found.auth_token("aauth:hop@hop.example", STOCK, presented_jti=second, **hop)
         old = await found.auth_token("aauth:x@x.example", STOCK, agent_issuer=HOP, upstream_jti=auth)

@@ -147,7 +147,7 @@ async def test_a_revoked_agent_token_is_revoked_jwt_at_every_endpoint__11_12_5(
 
 
 def agent_speaks_01(agent: Agent) -> bool:
-    return jws.parse(agent.token).header["alg"] == "EdDSA"
+    return bool(jws.parse(agent.token).header["alg"] == "EdDSA")
 
 
 async def test_a_fresh_agent_token_of_a_bound_agent_is_good_again__11_12_4(world: World) -> None:
