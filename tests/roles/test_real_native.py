@@ -10,15 +10,18 @@ import pytest
 
 from aauthkit import jwt as jws
 from aauthkit.agent import Agent
+from aauthkit.agent_provider.storage import AgentStore
 from aauthkit.clock import FixedClock
+from aauthkit.database import open_database
 from aauthkit.errors import AAuthError, Denied, InteractionRequired
+from aauthkit.person_server.storage import PersonStore
 from aauthkit.resource.holding import HeldInvocations
 from aauthkit.resource.settings import Require
 from tests.roles.native import AGENT, AUTH, PERSON, get, post, publish, settings, shown
 from tests.roles.network import Network
 from tests.roles.peers import ORDERS, PROVIDER, STOCK, hello, protected
 from tests.roles.test_native_chaining import TRUSTED, Intermediary
-from tests.roles.test_real_person_server import Site, presented, site
+from tests.roles.test_real_person_server import IDP, Site, presented, site
 
 __all__ = ["site"]
 
@@ -101,7 +104,7 @@ async def test_the_authorization_endpoint_and_a_refresh_through_it__7_1_3(
     network: Network, clock: FixedClock, site: Site, backend: Agent
 ) -> None:
     publish(network, clock, settings())
-    options = {"scope": "orders:read", "on_interaction": site.person.decide}
+    options: dict[str, Any] = {"scope": "orders:read", "on_interaction": site.person.decide}
     assert (await get(backend, **options)).status_code == 200
     assert shown(network) == [(PERSON, 200), (AUTH, 200)]
     network.forget()
@@ -137,11 +140,6 @@ async def test_an_older_resource_beside_a_new_one(
 
 
 async def test_a_revoked_agent_is_stopped(network: Network, clock: FixedClock, site: Site, backend: Agent) -> None:
-    from aauthkit.agent_provider.storage import AgentStore
-    from aauthkit.database import open_database
-    from aauthkit.person_server.storage import PersonStore
-    from tests.roles.test_real_person_server import IDP
-
     publish(network, clock, settings())
     engine = open_database(site.state / "person.db")
     try:
