@@ -133,6 +133,8 @@ class Config:
     jwks_cache: JWKSCache
     resources: tuple[ResourceConfig, ...]
     gateway: GatewayConfig | None
+    revocations: Path | None = None
+    """Where withdrawn tokens are kept over a restart and shared by several processes; in memory without it."""
 
     def resource(self, identifier: str) -> ResourceConfig:
         """The resource with this id; a gateway route was checked to name an existing one."""
@@ -171,8 +173,16 @@ def _file(top: Section, base: Path) -> Config:
         top.fault("resources", "is required and lists at least one resource.")
     _check_unique(top, resources)
     gateway = _optional(top, "gateway", lambda section: _gateway(section, listen, resources))
+    revocations = top.take("revocations", lambda value: base / reading.text(value), None)
     top.close()
-    return Config(listen=listen, development=development, jwks_cache=jwks_cache, resources=resources, gateway=gateway)
+    return Config(
+        listen=listen,
+        development=development,
+        jwks_cache=jwks_cache,
+        resources=resources,
+        gateway=gateway,
+        revocations=revocations,
+    )
 
 
 def _optional(section: Section, key: str, read: Callable[[Section], T]) -> T | None:

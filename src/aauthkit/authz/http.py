@@ -18,15 +18,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aauthkit.authz.outcome import Call, Outcome, Result, first_traceparent, refused
 from aauthkit.authz.resources import ProtectedResource
-from aauthkit.drafts import NATIVE
+from aauthkit.drafts import DRAFT_11, NATIVE
 from aauthkit.errors import AAuthError, MethodNotAllowed, NotFound, PayloadTooLarge, render
 from aauthkit.httpsig.message import Message
 from aauthkit.resource.answers import answer_to
 from aauthkit.resource.authorization import MAX_REQUEST_BYTES
 from aauthkit.resource.metadata import JWKS_PATH, METADATA_PATH, resource_jwks, resource_metadata
+from aauthkit.resource.revocation import MAX_REVOCATION_BYTES
 
 CHECK_PATH = b"/check"
 RESOURCE_TOKEN_PATH = "/resource/token"
+# The default of ``Resource.revocation_path``, which the file does not change.
+REVOCATION_PATH = "/aauth/revocation"
 
 _PARTIAL_BODY = "x-envoy-auth-partial-body"
 # How Envoy's HTTP mode is told what to take off the request.
@@ -39,6 +42,8 @@ class Service(Protocol):
     async def decide(self, call: Call) -> Outcome: ...
 
     async def resource_token(self, call: Call) -> str: ...
+
+    async def revoke(self, call: Call) -> None: ...
 
     def resource_at(self, authority: str) -> ProtectedResource | None: ...
 
@@ -145,6 +150,17 @@ def _documents(service: Service, metrics: Callable[[], tuple[str, bytes]]) -> AS
         token = await service.resource_token(_call(request.scope, raw, body))
         return JSONResponse({"resource_token": token}, headers={"Cache-Control": "no-store"})
 
+    async def revocation(request: Request) -> Response:
+        try:
+            body = await _read(request.receive, MAX_REVOCATION_BYTES)
+            raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+            await service.revoke(_call(request.scope, raw, body))
+        except AAuthError as error:
+            # Servers revoke in draft 11, whatever the resource speaks with its agents.
+            rendered = render(error, DRAFT_11)
+            return Response(rendered.body, status_code=rendered.status, headers=rendered.headers)
+        return Response(headers={"Cache-Control": "no-store"})
+
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "healthy", "service": "authz"})
 
@@ -157,6 +173,7 @@ def _documents(service: Service, metrics: Callable[[], tuple[str, bytes]]) -> AS
             Route(METADATA_PATH, metadata),
             Route(JWKS_PATH, jwks),
             Route(RESOURCE_TOKEN_PATH, resource_token, methods=["POST"]),
+            Route(REVOCATION_PATH, revocation, methods=["POST"]),
             Route("/health", health),
             Route("/metrics", measured),
         ],

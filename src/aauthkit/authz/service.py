@@ -12,15 +12,19 @@ from aauthkit.authz import config as configuration
 from aauthkit.authz import resources as protected
 from aauthkit.authz.config import Config
 from aauthkit.authz.outcome import Call, Outcome, refused
+from aauthkit.authz.reading import ConfigurationFaults
 from aauthkit.authz.resources import ProtectedResource, Resources
 from aauthkit.clock import Clock, SystemClock
 from aauthkit.discovery import CacheSettings, Discovery
 from aauthkit.drafts import NATIVE
-from aauthkit.errors import AAuthError, InternalError
+from aauthkit.errors import AAuthError, ConfigurationError, InternalError, NotFound
 from aauthkit.fetching import HTTPFetcher
 from aauthkit.flow import AsyncFetcher, Fetch, Fetched, Flow, arun
 from aauthkit.httpsig.replay import ReplayCache, Replays
 from aauthkit.resource.admission import Verification
+from aauthkit.resource.revocation import RevocationReceiver
+from aauthkit.resource.revocation_store import FileRevocations
+from aauthkit.revocation import IssuerRate, MemoryRevocations, Revocations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +48,7 @@ class _InForce:
     config: Config
     resources: Resources
     verification: Verification
+    receiver: RevocationReceiver
     fetcher: AsyncFetcher
 
 
@@ -68,6 +73,8 @@ class AuthorizationService:
         self._replays = replays or ReplayCache()
         self._given_fetcher = fetcher
         self._fetchers: dict[bool, AsyncFetcher] = {}
+        self._revocations: dict[Path | None, Revocations] = {}
+        self._rate = IssuerRate(self._clock)
         self._now = self._read()
 
     @property
@@ -77,7 +84,7 @@ class AuthorizationService:
     def reload(self) -> None:
         """Read the file again; raises ``ConfigurationFaults`` and then everything stays as it was.
 
-        What was seen stays seen: a reload does not open the window for replays.
+        What was seen stays seen, and what was revoked revoked: a reload opens no window.
         """
         self._now = self._read()
 
@@ -110,6 +117,21 @@ class AuthorizationService:
         self._tell(call, outcome, started, fetcher.count)
         return token
 
+    async def revoke(self, call: Call) -> None:
+        """Record the revocation a person server or access server sends; raises ``AAuthError``."""
+        started = perf_counter()
+        now = self._now
+        fetcher = _Counting(now.fetcher)
+        resource = self.resource_at(call.message.authority)
+        if resource is None or not resource.settings.is_revocable:
+            raise NotFound("No token is revoked here.")
+        try:
+            outcome = await arun(checks.revoke(call, resource, now.receiver), fetcher)
+        except AAuthError as error:
+            self._tell(call, refused(error, NATIVE, resource_id=resource.id), started, fetcher.count)
+            raise
+        self._tell(call, outcome, started, fetcher.count)
+
     def resource_at(self, authority: str) -> ProtectedResource | None:
         """The resource that answers to a Host value."""
         return self._now.resources.at(authority)
@@ -125,12 +147,33 @@ class AuthorizationService:
             ),
             on_fetch=self._on_fetch,
         )
+        resources = protected.build(config)
+        revocations = self._revocations_at(config.revocations)
         return _InForce(
             config=config,
-            resources=protected.build(config),
-            verification=Verification(discovery=discovery, replays=self._replays, clock=self._clock),
+            resources=resources,
+            verification=Verification(
+                discovery=discovery, replays=self._replays, clock=self._clock, revocations=revocations
+            ),
+            receiver=RevocationReceiver(
+                revocations=revocations,
+                rate=self._rate,
+                discovery=discovery,
+                replays=self._replays,
+                clock=self._clock,
+            ),
             fetcher=self._fetcher_for(config.development),
         )
+
+    def _revocations_at(self, path: Path | None) -> Revocations:
+        """What was withdrawn, kept over reloads; raises ``ConfigurationFaults`` for a file that cannot be."""
+        if path not in self._revocations:
+            try:
+                kept: Revocations = MemoryRevocations(clock=self._clock)
+                self._revocations[path] = kept if path is None else FileRevocations(path, clock=self._clock)
+            except ConfigurationError as error:
+                raise ConfigurationFaults([f"revocations: {error.detail}"]) from error
+        return self._revocations[path]
 
     def _fetcher_for(self, development: bool) -> AsyncFetcher:
         """One fetcher for each rule of admission, kept over reloads with its connections."""

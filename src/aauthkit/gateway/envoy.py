@@ -27,7 +27,12 @@ RATE_LIMIT = "envoy.filters.http.local_ratelimit"
 RBAC = "envoy.filters.http.rbac"
 
 # What the authorization service itself answers under every protected host.
-SERVICE_PATHS = ("/.well-known/aauth-resource.json", "/.well-known/jwks.json", "/resource/token")
+SERVICE_PATHS = (
+    "/.well-known/aauth-resource.json",
+    "/.well-known/jwks.json",
+    "/resource/token",
+    "/aauth/revocation",
+)
 
 # A check may have to fetch two documents of an issuer first; each fetch is cut after 3 s.
 _CHECK_TIMEOUT = "8s"

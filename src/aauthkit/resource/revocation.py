@@ -84,8 +84,10 @@ def revocation_requirements(resource: Resource) -> Requirements:
     )
 
 
-def receive_revocation(message: Message, resource: Resource, receiver: RevocationReceiver) -> Flow[Revocation]:
-    """Verify, read and record; the caller answers 200 with nothing in it.
+def receive_revocation(
+    message: Message, resource: Resource, receiver: RevocationReceiver
+) -> Flow[tuple[Revocation, str]]:
+    """Verify, read and record; the caller answers 200 with nothing in it. Returns it and its issuer, for a log.
 
     Raises ``SignatureError``, ``UnsupportedIssuer``, ``InvalidRequest``, ``RateLimited``, ``Unavailable``.
     """
@@ -105,7 +107,7 @@ def receive_revocation(message: Message, resource: Resource, receiver: Revocatio
     receiver.rate.admit(issuer)
     revocation = Revocation.from_body(message.body or b"", message.field("content-type"))
     receiver.revocations.record(issuer, revocation.jti, revocation.expires_at)
-    return revocation
+    return revocation, issuer
 
 
 class RevocationEndpoint:
