@@ -28,9 +28,11 @@ async def test_the_metadata_names_the_endpoints_and_the_domain(world: World) -> 
     assert (await world.client.get("/.well-known/aauth-agent.json")).json() == {
         "issuer": ISSUER,
         "jwks_uri": f"{ISSUER}/.well-known/jwks.json",
+        "name": "aauthkit agent provider",
         "client_name": "aauthkit agent provider",
         "registration_endpoint": f"{ISSUER}/register",
         "refresh_endpoint": f"{ISSUER}/refresh",
+        "sub_agent_endpoint": f"{ISSUER}/sub-agent",
         "agent_domain": DOMAIN,
     }
 

@@ -13,16 +13,22 @@ from tests.person_server.world import ISSUER, World, code_of
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_metadata_names_the_endpoints_that_are_served(world: World) -> None:
+@pytest.mark.conformance("PS-01", "PS-02", "PS-03")
+async def test_the_metadata_names_the_endpoints_that_are_served__11_2_2(world: World) -> None:
     answer = await world.client.get("/.well-known/aauth-person.json")
     assert answer.status_code == 200
     assert answer.json() == {
         "issuer": ISSUER,
-        "token_endpoint": f"{ISSUER}/token",
-        "interaction_endpoint": f"{ISSUER}/ui/consent.html",
         "jwks_uri": f"{ISSUER}/.well-known/jwks.json",
-        "scopes_supported": ["require:user"],
-        "claims_supported": ["sub"],
+        "name": "aauthkit person server",
+        "token_endpoint": f"{ISSUER}/token",
+        "auth_token_endpoint": f"{ISSUER}/token",
+        "person_token_endpoint": f"{ISSUER}/person",
+        "interaction_endpoint": f"{ISSUER}/interaction",
+        "permission_endpoint": f"{ISSUER}/permission",
+        "revocation_endpoint": f"{ISSUER}/revoke",
+        "scopes_supported": ["email", "openid", "profile", "require:user"],
+        "claims_supported": ["sub", "preferred_username", "email"],
     }
 
 

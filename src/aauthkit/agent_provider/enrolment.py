@@ -51,6 +51,16 @@ class EnrolmentRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SubAgentRequest:
+    """The body of `POST /sub-agent`, already parsed."""
+
+    discriminator: str
+    """What follows the parent's local part and the plus."""
+    key: PublicKey
+    """The sub-agent's key. Nobody proves it here: a token is of use only to whoever can sign with it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Enrolled:
     """The agent is in; here is its token."""
 
@@ -119,6 +129,20 @@ class AgentProvider:
             raise PolicyDenied("This key is not enrolled; register it first.")
         return self._enrolled(known, delegation, draft or delegation.draft)
 
+    async def sub_agent(self, verified: VerifiedRequest, request: SubAgentRequest) -> Enrolled:
+        """An agent token for a sub-agent of the agent whose stable key signed (AAuth-11 §10.2.1).
+
+        Only what was enrolled has a stable key here, and sub-agents never are, so there is one level and no more
+        (§10.2.2). Nothing is stored: who the parent is stands in the token, and revoking the parent ends the issuing.
+        """
+        delegation = delegation_of(verified)
+        parent = await self._store.agent_by_key(delegation.stable_key.thumbprint)
+        if parent is None:
+            raise PolicyDenied("This key is not enrolled; register it first.")
+        if request.key.thumbprint in (delegation.stable_key.thumbprint, delegation.ephemeral_key.thumbprint):
+            raise InvalidRequest("A sub-agent has a key of its own, not one of its parent's.")
+        return self._enrolled(parent, delegation, DRAFT_11, sub_agent=request)
+
     # For the person server
 
     async def agent(self, agent_id: str) -> Agent | None:
@@ -172,20 +196,25 @@ class AgentProvider:
         )
         return Waiting(registration=registration, handle=handle)
 
-    def _enrolled(self, agent: Agent, delegation: Delegation, draft: Draft) -> Enrolled:
+    def _enrolled(
+        self, agent: Agent, delegation: Delegation, draft: Draft, *, sub_agent: SubAgentRequest | None = None
+    ) -> Enrolled:
         if agent.revoked:
             raise AgentRevoked("This agent was revoked by its person.")
         key = self._keys.get(draft.name)
         if key is None:
             raise InvalidRequest(f"Agent tokens of draft {draft.name} are not issued here.")
+        identifier = AgentIdentifier.parse(agent.agent_id)
         token = build_agent_token(
             key,
             draft,
             issuer=self.settings.issuer,
-            agent=AgentIdentifier.parse(agent.agent_id),
-            confirm=delegation.ephemeral_key,
+            agent=_below(identifier, sub_agent.discriminator) if sub_agent else identifier,
+            confirm=sub_agent.key if sub_agent else delegation.ephemeral_key,
             ps=self.settings.person_server,
             now=self._clock.now(),
+            lifetime=self.settings.sub_agent_lifetime if sub_agent else None,
+            parent_agent=identifier if sub_agent else None,
         )
         return Enrolled(agent_token=token)
 
@@ -193,11 +222,26 @@ class AgentProvider:
         return str(AgentIdentifier(str(uuid.uuid4()), self.settings.agent_domain))
 
 
+def _below(parent: AgentIdentifier, discriminator: str) -> AgentIdentifier:
+    """§5.2: the parent's local part, a plus, and a discriminator; a second plus would read as a second level."""
+    if "+" in parent.local or "+" in discriminator or not discriminator:
+        raise InvalidRequest("A sub-agent is named by a short word without a plus, and has no sub-agents of its own.")
+    return AgentIdentifier.parse(f"aauth:{parent.local}+{discriminator}@{parent.domain}")
+
+
 def delegation_of(verified: VerifiedRequest) -> Delegation:
     """The proof of the stable key; every endpoint here admits the scheme `jkt-jwt` only."""
     if verified.delegation is None:
         raise InvalidKey("Sign with jkt-jwt here: a delegation from the stable key.")
     return verified.delegation
+
+
+def sub_agent_key_of(jwk: object) -> PublicKey:
+    """`sub_agent_pub`: sub-agents are draft 11's, so its rules hold."""
+    try:
+        return PublicKey.from_jwk(jwk, DRAFT_11)
+    except SignatureError as error:
+        raise InvalidRequest(f"sub_agent_pub cannot be read: {error.detail}") from error
 
 
 def stable_key_of(jwk: object) -> PublicKey:

@@ -20,6 +20,8 @@ class ProviderSettings:
     """The `ps` of its agent tokens."""
     development: bool
     client_name: str = "aauthkit agent provider"
+    sub_agent_lifetime: timedelta = timedelta(hours=1)
+    """Workers are short-lived, and nobody keeps a list of them to revoke: the parent asks again."""
     registration_lifetime: timedelta = timedelta(minutes=30)
     """A person needs at least ten minutes; three times that, since nobody tells them on their telephone."""
     enrolments_a_minute: int = 60
@@ -34,12 +36,15 @@ class ProviderSettings:
             raise ConfigurationError(f"The agent provider cannot start: {error.detail}") from error
 
     def metadata(self) -> dict[str, object]:
-        """`/.well-known/aauth-agent.json` (draft 01, Agent Provider Metadata)."""
+        """`/.well-known/aauth-agent.json` (AAuth-11 §11.2.1); how agents enrol is a provider's own."""
         return {
             "issuer": self.issuer,
             "jwks_uri": f"{self.issuer}/.well-known/jwks.json",
+            "name": self.client_name,
+            # Draft 01's word for it.
             "client_name": self.client_name,
             "registration_endpoint": f"{self.issuer}/register",
             "refresh_endpoint": f"{self.issuer}/refresh",
+            "sub_agent_endpoint": f"{self.issuer}/sub-agent",
             "agent_domain": self.agent_domain,
         }

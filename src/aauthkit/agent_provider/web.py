@@ -1,4 +1,7 @@
-"""The agent provider's endpoints: metadata, `/register` and its poll, `/refresh`. Decisions are made in `enrolment`."""
+"""The agent provider's endpoints: metadata, `/register` and its poll, `/refresh`, `/sub-agent`.
+
+Decisions are made in `enrolment`. An answer is written in the draft the agent asks for, or else in its key's.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,29 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from aauthkit.agent_provider.enrolment import AgentProvider, Enrolled, EnrolmentRequest, Waiting, stable_key_of
+from aauthkit.agent_provider.enrolment import (
+    AgentProvider,
+    Enrolled,
+    EnrolmentRequest,
+    SubAgentRequest,
+    Waiting,
+    delegation_of,
+    stable_key_of,
+    sub_agent_key_of,
+)
 from aauthkit.agent_provider.limits import AddressLimit
 from aauthkit.clock import Clock
-from aauthkit.drafts import DRAFTS, Draft
+from aauthkit.drafts import DRAFT_11, DRAFTS, Draft
 from aauthkit.errors import InvalidRequest
 from aauthkit.serving import RequestVerifier, answer, json_object, text_member
+from aauthkit.verify import VerifiedRequest
 
 # A person takes longer than this to look up; more often only costs.
 _POLL_SECONDS = 2
 _LONGEST_NAME = 256
 _LONGEST_TICKET = 256
+# With our own identifiers, which are UUIDs, far below the longest local part.
+_LONGEST_DISCRIMINATOR = 64
 
 
 def routes(provider: AgentProvider, verifier: RequestVerifier, clock: Clock) -> list[Route]:
@@ -31,6 +46,7 @@ def routes(provider: AgentProvider, verifier: RequestVerifier, clock: Clock) -> 
         Route("/register", endpoints.register, methods=["POST"]),
         Route("/register/pending/{handle}", endpoints.poll, methods=["GET"]),
         Route("/refresh", endpoints.refresh, methods=["POST"]),
+        Route("/sub-agent", endpoints.sub_agent, methods=["POST"]),
     ]
 
 
@@ -45,19 +61,39 @@ class _Endpoints:
 
     async def register(self, request: Request) -> Response:
         self._limit.admit(request.client.host if request.client else "")
-        verified = await self._verifier.verify(request)
+        verified = await self._verified(request)
         members = json_object(verified.message.body or b"")
+        request.state.draft = _draft_of(members) or request.state.draft
         return self._answer(await self._provider.enrol(verified, _enrolment_request(members)))
 
     async def poll(self, request: Request) -> Response:
-        verified = await self._verifier.verify(request)
+        verified = await self._verified(request)
         handle = request.path_params["handle"]
         return self._answer(await self._provider.poll(verified, handle), handle=handle)
 
     async def refresh(self, request: Request) -> Response:
-        verified = await self._verifier.verify(request)
+        verified = await self._verified(request)
         members = json_object(verified.message.body or b"", empty_is={})
+        request.state.draft = _draft_of(members) or request.state.draft
         return self._answer(await self._provider.refresh(verified, _draft_of(members)))
+
+    async def sub_agent(self, request: Request) -> Response:
+        """The parent signs as for `/refresh` and names the sub-agent and its key; a repeated request renews the token."""
+        request.state.draft = DRAFT_11
+        verified = await self._verifier.verify(request)
+        members = json_object(verified.message.body or b"")
+        if _draft_of(members) not in (None, DRAFT_11):
+            raise InvalidRequest("Sub-agents are draft 11's.")
+        wanted = SubAgentRequest(
+            discriminator=text_member(members, "sub_agent", longest=_LONGEST_DISCRIMINATOR, required=True) or "",
+            key=sub_agent_key_of(members.get("sub_agent_pub")),
+        )
+        return self._answer(await self._provider.sub_agent(verified, wanted))
+
+    async def _verified(self, request: Request) -> VerifiedRequest:
+        verified = await self._verifier.verify(request)
+        request.state.draft = delegation_of(verified).draft
+        return verified
 
     def _answer(self, outcome: Enrolled | Waiting, *, handle: str | None = None) -> Response:
         if isinstance(outcome, Enrolled):
