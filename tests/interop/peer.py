@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from aauthkit.keys import PrivateKey
 
 ROOT = Path(__file__).parent.parent.parent
 PEERS = ROOT / ".peers"
+Answering = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 _HERE = Path(__file__).parent / "peers"
 
 
@@ -55,17 +56,23 @@ class Peer:
         )
 
     def ask(self, do: str, **given: Any) -> Any:
+        return _result(self._exchange({"do": do, **given}))
+
+    async def ask_meanwhile(self, do: str, answer: Answering, **given: Any) -> Any:
+        """Like ``ask``, for what makes the peer call a server: ``answer`` gives it the responses."""
+        said = self._exchange({"do": do, **given})
+        while "calls" in said:
+            said = self._exchange(await answer(said["calls"]))
+        return _result(said)
+
+    def _exchange(self, line: Mapping[str, Any]) -> dict[str, Any]:
         pipe, answers = self._process.stdin, self._process.stdout
         assert pipe is not None
         assert answers is not None
-        pipe.write(json.dumps({"do": do, **given}, default=_as_json) + "\n")
+        pipe.write(json.dumps(line, default=_as_json) + "\n")
         pipe.flush()
-        answer = json.loads(answers.readline() or '{"broken": "the process ended"}')
-        if "refused" in answer:
-            said = answer["refused"]
-            raise PeerRefuses(said.get("code"), said.get("detail") or "", said)
-        assert "broken" not in answer, answer["broken"]
-        return answer["result"]
+        said: dict[str, Any] = json.loads(answers.readline() or '{"broken": "the process ended"}')
+        return said
 
     def stop(self) -> None:
         assert self._process.stdin is not None
@@ -77,6 +84,14 @@ class Peer:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
+
+
+def _result(said: Mapping[str, Any]) -> Any:
+    if "refused" in said:
+        reasons = said["refused"]
+        raise PeerRefuses(reasons.get("code"), reasons.get("detail") or "", reasons)
+    assert "broken" not in said, said["broken"]
+    return said["result"]
 
 
 def _as_json(value: Any) -> Any:

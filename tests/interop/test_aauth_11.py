@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from aauthkit.trust import Trust, TrustedIssuer
 from aauthkit.verify import Level, VerifiedRequest
 from tests.interop.directions import IT_MAKES, WE_MAKE, caught, refused, speaks
 from tests.interop.peer import Peer, PeerRefuses
+from tests.interop.person_server import PersonServer, our_person_server
 from tests.interop.scene import (
     BODY,
     OTHER_RESOURCE,
@@ -45,7 +47,7 @@ from tests.parties import AGENT, HOST, PERSON_SERVER, PROVIDER, RESOURCE, bearin
 PEER = "aauth"
 SPEAKS = "draft 11"
 LOCK = "requirements/interop-aauth-11.txt"
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.anyio]
 
 _ALGORITHMS = pytest.mark.parametrize("algorithm", [ED25519, P256], ids=lambda algorithm: algorithm.name)
 _ALPHABET = "its own: it writes and reads base64url in Signature, where RFC 9651 §3.3.5 has base64"
@@ -445,6 +447,70 @@ def test_a_request_it_signs_as_a_server_is_verified__11_3_2(aauth_11: Peer) -> N
         "sign_as_server", key=key, message=unsigned(), server=PERSON_SERVER, dwk=person_tokens.DWK, kid=key.kid
     )
     assert scene.verify_server(in_base64(as_sent(unsigned(), headers))).issuer == PERSON_SERVER
+
+
+# Its agent at our person server
+
+
+@refused(IT_MAKES, "its agent's request for a person token, at our person server", fault=_ALPHABET)
+async def test_our_person_server_refuses_its_agent_for_the_alphabet(aauth_11: Peer, tmp_path: Path) -> None:
+    scene = meeting()
+    async with our_person_server(tmp_path, scene) as server:
+        with pytest.raises(PeerRefuses) as refusal:
+            await its_agents_person_token(aauth_11, scene, server, await server.enrol(scene.key))
+    assert refusal.value.code == "invalid_signature"
+
+
+@speaks(IT_MAKES, "its agent's request for a person token, then for an auth token; signatures rewritten in base64")
+async def test_its_agent_gets_its_tokens_at_our_person_server__7_1_and_7_2(aauth_11: Peer, tmp_path: Path) -> None:
+    scene = meeting()
+    scene.documents.at[f"{RESOURCE}/.well-known/aauth-resource.json"] = {
+        "issuer": RESOURCE,
+        "jwks_uri": f"{RESOURCE}/jwks.json",
+        "name": "Things",
+        "scope_descriptions": {"read": "Read things"},
+    }
+    async with our_person_server(tmp_path, scene) as server:
+        server.rewrite = in_base64_where_signed
+        agent_token = await server.enrol(scene.key)
+        person_token = await its_agents_person_token(aauth_11, scene, server, agent_token)
+        scene.documents.at |= await server.documents()
+        token = await aauth_11.ask_meanwhile(
+            "auth_token",
+            server.answer,
+            key=scene.key,
+            agent_token=agent_token,
+            documents=scene.published,
+            resource_token=its_resource_token(aauth_11, scene, person_token),
+            presented_token=person_token,
+            resource_id=RESOURCE,
+            person_server=PERSON_SERVER,
+        )
+    verified = presented(scene, token)
+    assert (verified.level, verified.ps, verified.scope) == (Level.AUTHORIZED, PERSON_SERVER, "read")
+    assert server.seen == [
+        "GET /.well-known/aauth-person.json 200",
+        "POST /person 200",
+        "GET /.well-known/aauth-person.json 200",
+        "POST /token 200",
+    ]
+
+
+async def its_agents_person_token(peer: Peer, scene: Meeting, server: PersonServer, agent_token: str) -> str:
+    token: str = await peer.ask_meanwhile(
+        "person_token",
+        server.answer,
+        key=scene.key,
+        agent_token=agent_token,
+        documents={**scene.published, **await server.documents()},
+        person_server=PERSON_SERVER,
+        resource=RESOURCE,
+    )
+    return token
+
+
+def in_base64_where_signed(message: Message) -> Message:
+    return message if message.field("signature") is None else in_base64(message)
 
 
 # Headers

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
+import httpx
 from aauth.agent.challenge_handler import ChallengeHandler
 from aauth.agent.signer import AgentRequestSigner
+from aauth.agent.token_exchange import exchange_resource_token, request_person_token
 from aauth.errors import AAuthError
 from aauth.headers import aauth_header
 from aauth.resource.challenge_builder import ChallengeBuilder
@@ -22,7 +24,7 @@ from aauth_signing.signature_base import calculate_content_digest
 from aauth_signing.signer import sign_request
 from aauth_signing.tokens.agent_token import create_agent_token
 
-from tests.interop.peers.lines import Documents, Refused, body_of, private_key, serve
+from tests.interop.peers.lines import Documents, Refused, body_of, exchange, private_key, serve
 
 _MAKERS = {"agent": create_agent_token, "person": create_person_token, "auth": create_auth_token}
 
@@ -98,6 +100,36 @@ def revoke(message: dict[str, Any], documents: Documents, *, recipient: str, fro
     return {"status": answer.status_code, "headers": dict(answer.headers), "revoked": sorted(store.revoked)}
 
 
+def person_token(
+    key: str, agent_token: str, documents: Documents, *, person_server: str, resource: str, **options: Any
+) -> Any:
+    """Its agent's request at a person server, whose answers come from the other side."""
+    return _at_person_server(
+        lambda client: request_person_token(
+            person_server,
+            resource,
+            private_key(key),
+            agent_token,
+            jwks_fetcher=_keys_in(documents),
+            http_client=client,
+            **options,
+        )
+    )
+
+
+def auth_token(key: str, agent_token: str, documents: Documents, *, resource_token: str, **given: Any) -> Any:
+    return _at_person_server(
+        lambda client: exchange_resource_token(
+            resource_token,
+            private_key(key),
+            agent_token,
+            jwks_fetcher=_keys_in(documents),
+            http_client=client,
+            **given,
+        )
+    )
+
+
 def thumbprint(jwk: dict[str, Any]) -> str:
     return str(calculate_jwk_thumbprint(jwk))
 
@@ -132,6 +164,30 @@ def signature_error(error: str, **members: Any) -> str:
     return str(aauth_header.build_signature_error(error, **members))
 
 
+class _Pipe(httpx.AsyncBaseTransport):
+    """Requests go to the other side as lines, and its lines are the responses."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        called = {
+            "method": request.method,
+            "url": str(request.url),
+            "headers": dict(request.headers),
+            "body": request.content.decode(),
+        }
+        said = exchange({"calls": called})
+        # The length is of what was sent, which may have been packed otherwise.
+        headers = {name: value for name, value in said["headers"].items() if name != "content-length"}
+        return httpx.Response(said["status"], headers=headers, content=said["body"].encode())
+
+
+def _at_person_server(ask: Callable[[httpx.AsyncClient], Coroutine[Any, Any, str]]) -> Any:
+    async def asked() -> str:
+        async with httpx.AsyncClient(transport=_Pipe()) as client:
+            return await ask(client)
+
+    return _judged(lambda: asyncio.run(asked()))
+
+
 def _judged(judge: Callable[[], Any]) -> Any:
     try:
         return judge()
@@ -160,6 +216,8 @@ if __name__ == "__main__":
                 judge_token,
                 judge_resource_token,
                 revoke,
+                person_token,
+                auth_token,
                 thumbprint,
                 digest,
                 requirement,

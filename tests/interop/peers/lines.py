@@ -35,6 +35,13 @@ def serve(commands: Mapping[str, Command]) -> None:
         sys.stdout.flush()
 
 
+def exchange(said: Mapping[str, Any]) -> Any:
+    """Say a line in the middle of a command, and hear the other side's."""
+    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.flush()
+    return json.loads(sys.stdin.readline())
+
+
 def private_key(pem: str) -> Any:
     return load_pem_private_key(pem.encode(), password=None)
 
