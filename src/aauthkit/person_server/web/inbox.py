@@ -80,7 +80,8 @@ class InboxPages(Showing):
         return self.show(
             "inbox.html",
             signed_in,
-            waiting=[item for item in found if item.is_open],
+            # Who has waited longest comes first.
+            waiting=[item for item in reversed(found) if item.is_open],
             past=[item for item in found if not item.is_open],
             relayed=RELAYED,
         )

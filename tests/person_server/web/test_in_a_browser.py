@@ -1,0 +1,215 @@
+"""The person's pages in a real browser: what can be read, what works without script, what an open page notices.
+
+With SHOTS=DIR in the environment, pictures of what the person saw are left there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+import uvicorn
+
+from tests.demo.ui.conftest import ARGUMENTS, CHROMIUM
+from tests.person_server import native, world
+from tests.person_server.talking import TALKS, TalkingAgent, person_token, talking_agent
+from tests.person_server.world import Person, World, code_of, world_at
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, BrowserContext, Page
+
+pytestmark = [pytest.mark.anyio, pytest.mark.browser]
+
+
+@dataclass
+class Stage:
+    """A running server with a person, an agent, a resource, and a browser the person is signed in at."""
+
+    world: World
+    agent: TalkingAgent
+    person: Person
+    resource: native.NativeResource
+    context: BrowserContext
+
+    async def page(self, path: str) -> Page:
+        page = await self.context.new_page()
+        await page.goto(f"{world.ISSUER}{path}")
+        return page
+
+
+async def look(page: Page, name: str) -> None:
+    """Nothing is cut off at the side; and a picture for whoever wants to see it."""
+    widths = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert widths[0] <= widths[1], f"{name} is wider than the window: {widths}"
+    if shots := os.environ.get("SHOTS"):
+        await page.screenshot(path=f"{shots}/{name}.png", full_page=True)
+
+
+@asynccontextmanager
+async def _served(app: object, listener: socket.socket) -> AsyncIterator[None]:
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))  # type: ignore[arg-type]
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await running
+
+
+@asynccontextmanager
+async def _staged(state: Path, browser: Browser, *, script: bool, phone: bool, dark: bool) -> AsyncIterator[Stage]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    issuer = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with pytest.MonkeyPatch.context() as patched:
+        for module in (world, native):
+            patched.setattr(module, "ISSUER", issuer)
+        options = {"issuer": issuer, "listen": urlsplit(issuer).netloc}
+        async with world_at(state, **options) as running, _served(running.app, listener):
+            context = await browser.new_context(
+                java_script_enabled=script,
+                viewport={"width": 390, "height": 844} if phone else {"width": 1100, "height": 900},
+                color_scheme="dark" if dark else "light",
+            )
+            context.set_default_timeout(10_000)
+            person = await running.person()
+            cookies = [{"name": n, "value": v, "url": issuer} for n, v in dict(person.client.cookies).items()]
+            await context.add_cookies(cookies)  # type: ignore[arg-type]
+            agent = await talking_agent(running, name="Holiday planner", callback_origins=[issuer])
+            resource = native.NativeResource(running, name="Calendar", description="Keeps your appointments.")
+            yield Stage(running, agent, person, resource, context)
+            await context.close()
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        yield launched
+        await launched.close()
+
+
+@pytest.fixture(params=["script", "plain", "phone"])
+async def stage(request: pytest.FixtureRequest, tmp_path: Path, browser: Browser) -> AsyncIterator[Stage]:
+    how = request.param
+    async with _staged(tmp_path, browser, script=how != "plain", phone=how == "phone", dark=how == "phone") as staged:
+        yield staged
+
+
+async def test_a_person_asks_the_agent_and_decides(stage: Stage, request: pytest.FixtureRequest) -> None:
+    how = request.node.callspec.id
+    shown = await person_token(stage.agent, stage.person, stage.resource)
+    pending = await stage.agent.post(
+        "/token",
+        resource_token=stage.resource.token(shown, "a:read a:write"),
+        presented_token=shown,
+        capabilities=TALKS,
+        platform="desktop",
+        device="Chrome on macOS",
+        justification="I look for **free evenings** in May:\n\n- Friday\n- Saturday",
+    )
+    page = await stage.page(f"/ui/consent.html?code={code_of(pending)}&callback={world.ISSUER}/ui/")
+    assert "code=" not in page.url
+    await look(page, f"{how}-consent")
+    await page.get_by_label("Ask the agent").fill("Why do you need to write?")
+    await page.locator("#ask").click()
+    await page.get_by_text("Waiting for the agent's answer").wait_for()
+    await look(page, f"{how}-asked")
+    asked = await stage.agent.poll(pending.headers["location"], wait=1)
+    assert asked.json()["clarification"] == "Why do you need to write?"
+    await stage.agent.respond(
+        pending,
+        action="updated_request",
+        resource_token=stage.resource.token(shown, "a:read", jti="rt-new"),
+        presented_token=shown,
+        justification="I do *not*: reading will do.",
+    )
+    if how == "plain":
+        await page.reload()
+    # An open page shows the answer by itself.
+    await page.get_by_text("reading will do").first.wait_for()
+    await look(page, f"{how}-answered")
+    await page.locator("#approve").click()
+    await page.get_by_role("heading", name="Allowed").wait_for()
+    assert (await stage.agent.poll(pending.headers["location"], wait=1)).status_code == 200
+
+
+async def test_a_person_sees_to_their_inbox(stage: Stage, request: pytest.FixtureRequest) -> None:
+    how = request.node.callspec.id
+    page = await stage.page("/ui/inbox")
+    await page.get_by_text("Nothing waits for you here.").wait_for()
+    relay = await stage.agent.post(
+        "/interaction",
+        type="payment",
+        url="https://booking.example/confirm",
+        code="X7K2-M9P4",
+        description="The hotel wants **120 €** now.",
+    )
+    question = await stage.agent.post("/interaction", type="question", question="Window or *aisle*?")
+    permission = await stage.agent.post(
+        "/permission",
+        action="SendEmail",
+        description="Send the itinerary",
+        parameters={"to": "user@example.com", "subject": "Japan trip itinerary", "text": "x" * 300},
+    )
+    if how == "plain":
+        await page.reload()
+    await page.get_by_role("heading", name="May Holiday planner do this?").wait_for()
+    await look(page, f"{how}-inbox")
+    await page.get_by_label("Your answer").fill("Aisle, please.")
+    await page.get_by_role("button", name="Send", exact=True).click()
+    await page.get_by_role("button", name="Allow this once").click()
+    await page.get_by_role("button", name="Open the page").click()
+    await look(page, f"{how}-go")
+    assert await page.locator("#go").get_attribute("href") == "https://booking.example/confirm?code=X7K2-M9P4"
+    await page.goto(f"{world.ISSUER}/ui/inbox")
+    await look(page, f"{how}-inbox-after")
+    assert (await stage.agent.poll(question.headers["location"])).json() == {"answer": "Aisle, please."}
+    assert (await stage.agent.poll(permission.headers["location"])).json() == {"permission": "granted"}
+    assert (await stage.agent.poll(relay.headers["location"])).json() == {"status": "interacting"}
+
+
+async def test_rules_are_made_and_forgotten(stage: Stage, request: pytest.FixtureRequest) -> None:
+    how = request.node.callspec.id
+    page = await stage.page("/ui/permissions")
+    await page.get_by_label("Action").fill("SendEmail")
+    await page.get_by_role("button", name="Always allow").click()
+    await page.get_by_role("cell", name="always allow").wait_for()
+    await look(page, f"{how}-permissions")
+    assert (await stage.agent.post("/permission", action="SendEmail")).json() == {"permission": "granted"}
+    await page.get_by_role("button", name="Ask me again").click()
+    await page.get_by_text("There is no rule yet.").wait_for()
+    assert (await stage.agent.post("/permission", action="SendEmail")).status_code == 202
+
+
+async def test_a_withdrawal_is_told_on_the_open_page(stage: Stage, request: pytest.FixtureRequest) -> None:
+    how = request.node.callspec.id
+    pending = await stage.agent.person(stage.resource.issuer, capabilities=TALKS)
+    page = await stage.page(f"/ui/consent.html?code={code_of(pending)}")
+    await look(page, f"{how}-person-token")
+    assert (await stage.agent.withdraw(pending)).status_code == 204
+    if how == "plain":
+        await page.reload()
+    await page.get_by_text("The agent withdrew its request").wait_for()
+    await look(page, f"{how}-withdrawn")
+
+
+async def test_what_somebody_writes_is_not_taken_away(tmp_path: Path, browser: Browser) -> None:
+    async with _staged(tmp_path, browser, script=True, phone=False, dark=True) as stage:
+        pending = await stage.agent.person(stage.resource.issuer, capabilities=TALKS)
+        page = await stage.page(f"/ui/consent.html?code={code_of(pending)}")
+        await page.get_by_label("Ask the agent").fill("Wait, wh")
+        async with page.expect_response(lambda response: "/person/news" in response.url):
+            await stage.agent.post("/interaction", type="question", question="Something else?")
+        await page.locator("#news").wait_for()
+        assert await page.get_by_label("Ask the agent").input_value() == "Wait, wh"
+        await look(page, "dark-told")
