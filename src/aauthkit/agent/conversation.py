@@ -215,7 +215,9 @@ class Conversation:
     def _identified(self, origin: str, key: TokenKey, credentials: Credentials) -> Steps[HeldToken | None]:
         """A person token for a resource that asks for one; a fresh one when the one at hand is about to end."""
         held = self._store.person.get(key.for_person)
-        if held is not None or not self._store.wants_person(origin) or self._decider(credentials) is None:
+        # §10.1.1: who calls on for a caller gets the person token first; the resource need not know the intermediary.
+        wanted = self._store.wants_person(origin) or self._options.upstream is not None
+        if held is not None or not wanted or self._decider(credentials) is None:
             return held
         return (yield from self._person_token(origin))
 
