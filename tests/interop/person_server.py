@@ -17,7 +17,7 @@ from aauthkit.agent_provider.storage import AgentStore
 from aauthkit.cli.person import ServeOptions, application
 from aauthkit.clock import SystemClock
 from aauthkit.database import open_database
-from aauthkit.drafts import DRAFT_11
+from aauthkit.drafts import DRAFT_11, Draft
 from aauthkit.httpsig.message import Message
 from aauthkit.httpsig.sign import sign_message
 from aauthkit.keys import PrivateKey
@@ -53,34 +53,36 @@ class PersonServer:
 
     async def enrol(self, key: PrivateKey) -> str:
         """The agent token of an agent that signs with ``key`` and has a person."""
-        clock, stable = SystemClock(), PrivateKey.generate()
+        clock = SystemClock()
         engine = open_database(self.state / "person.db")
         try:
             owner = await PersonStore(engine, clock).named("ada", _IDP)
             ticket = await AgentStore(engine, clock).make_ticket(owner.id, lifetime=timedelta(minutes=5))
         finally:
             await engine.dispose()
-        body = {
-            "stable_pub": stable.public.as_jwk(DRAFT_11),
-            "agent_name": "a peer",
-            "ticket": ticket,
-            "draft": DRAFT_11.name,
-        }
-        message = Message.of(
-            "POST", f"{PERSON_SERVER}/register", [("content-type", "application/json")], json.dumps(body).encode()
-        )
-        delegation = delegate(stable, key.public, DRAFT_11, now=clock.now())
-        signature = sign_message(message, key, signature_key=str(delegation), created=int(clock.now()))
-        response = await self.client.post(
-            "/register", content=message.body, headers=dict([*message.headers, *signature])
-        )
-        return str(response.json()["agent_token"])
+        return await enrolled(self.client, PERSON_SERVER, ticket, key, DRAFT_11)
 
     async def documents(self) -> dict[str, Any]:
         """What it publishes, as agent provider and as person server."""
         names = (agent_tokens.DWK, person_tokens.DWK, "jwks.json")
         urls = [f"{PERSON_SERVER}/.well-known/{name}" for name in names]
         return {url: (await self.client.get(url)).json() for url in urls}
+
+
+async def enrolled(client: httpx2.AsyncClient, provider: str, ticket: str, key: PrivateKey, draft: Draft) -> str:
+    """The agent token our agent provider gives for ``key``, with a fresh stable key behind it."""
+    clock, stable = SystemClock(), PrivateKey.generate()
+    body = {"stable_pub": stable.public.as_jwk(draft), "agent_name": "a peer", "ticket": ticket, "draft": draft.name}
+    message = Message.of(
+        "POST", f"{provider}/register", [("content-type", "application/json")], json.dumps(body).encode()
+    )
+    delegation = delegate(stable, key.public, draft, now=clock.now())
+    signature = sign_message(message, key, signature_key=str(delegation), created=int(clock.now()))
+    response = await client.post(
+        f"{provider}/register", content=message.body, headers=dict([*message.headers, *signature])
+    )
+    assert response.status_code == 200, response.text
+    return str(response.json()["agent_token"])
 
 
 @asynccontextmanager

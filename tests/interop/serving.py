@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -19,11 +19,14 @@ from aauthkit.agent.credentials import Credentials
 from aauthkit.agent.steps import Steps
 from aauthkit.clock import SystemClock
 from aauthkit.discovery import Discovery
-from aauthkit.drafts import Draft
+from aauthkit.drafts import DRAFT_01, Draft
+from aauthkit.fetching import HTTPFetcher
 from aauthkit.flow import Fetch, Fetched
 from aauthkit.httpsig.replay import ReplayCache
+from aauthkit.keys import PrivateKey
 from aauthkit.resource.admission import Verification
 from aauthkit.resource.asgi import AAuthMiddleware, verified_of
+from aauthkit.resource.metadata import JWKS_PATH, METADATA_PATH, resource_jwks, resource_metadata
 from aauthkit.resource.settings import Require, Resource
 from aauthkit.trust import Trust, TrustedIssuer
 from tests.interop.scene import Meeting
@@ -54,16 +57,48 @@ def our_resource(scene: Meeting, require: Require = Require.IDENTITY) -> Iterato
             signing_key=scene.resource_key,
             cover=("content-digest", "content-type"),
         )
-        clock = SystemClock()
         app = AAuthMiddleware(
             _tells_what_was_verified,
             resource=resource,
-            verification=Verification(
-                discovery=Discovery(development=True, clock=clock), replays=ReplayCache(), clock=clock
-            ),
+            verification=_verification(),
             fetcher=PublishedBy(scene),
         )
         with _served(app, bound):
+            yield issuer
+
+
+@contextmanager
+def our_older_resource(person_server: str, domain: str) -> Iterator[str]:
+    """A resource of draft 01 that asks for an auth token of ``person_server``; yields where it is."""
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        issuer = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        resource = Resource(
+            issuer=issuer,
+            require=Require.AUTH_TOKEN,
+            draft=DRAFT_01,
+            agent_providers=Trust.only([TrustedIssuer(issuer=person_server, domain=domain)]),
+            auth_issuers=Trust.only([TrustedIssuer(issuer=person_server)]),
+            development=True,
+            signing_key=PrivateKey.generate(),
+            scopes=("read",),
+            default_scopes=("read",),
+        )
+        published = {METADATA_PATH: resource_metadata(resource), JWKS_PATH: resource_jwks(resource)}
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["path"] in published:
+                await _tell(published[scope["path"]], send)
+            else:
+                await _tells_what_was_verified(scope, receive, send)
+
+        guarded = AAuthMiddleware(
+            app,
+            resource=resource,
+            verification=_verification(),
+            fetcher=HTTPFetcher(development=True),
+            open_paths=published,
+        )
+        with _served(guarded, bound):
             yield issuer
 
 
@@ -104,12 +139,20 @@ class _Holds:
         return self.current
 
 
+def _verification() -> Verification:
+    clock = SystemClock()
+    return Verification(discovery=Discovery(development=True, clock=clock), replays=ReplayCache(), clock=clock)
+
+
 async def _tells_what_was_verified(scope: Scope, _receive: Receive, send: Send) -> None:
     verified = verified_of(scope)
-    told: dict[str, Any] = {"agent": verified.agent, "scheme": verified.scheme, "sub": verified.sub}
+    await _tell({"agent": verified.agent, "scheme": verified.scheme, "scope": verified.scope}, send)
+
+
+async def _tell(value: Mapping[str, Any], send: Send) -> None:
     headers = [(b"content-type", b"application/json")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps(told).encode()})
+    await send({"type": "http.response.body", "body": json.dumps(value).encode()})
 
 
 @contextmanager

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
+from aauthkit import jwt as jws
 from aauthkit.drafts import DRAFT_01
 from aauthkit.errors import AAuthError, InvalidInput
 from aauthkit.headers import parse_requirement, requirement
@@ -23,15 +26,18 @@ from aauthkit.tokens import agent as agent_tokens
 from aauthkit.tokens import auth as auth_tokens
 from aauthkit.tokens.resource import build_resource_token
 from aauthkit.verify import Level, VerifiedRequest
+from tests.docs.serving import DOMAIN, person_server
 from tests.interop.directions import IT_MAKES, WE_MAKE, caught, missed, refused, speaks
 from tests.interop.peer import Peer, PeerRefuses
+from tests.interop.person_server import enrolled
 from tests.interop.scene import BODY, OTHER_RESOURCE, TAMPERING, Meeting, as_sent, in_base64url, meeting, unsigned
+from tests.interop.serving import our_older_resource
 from tests.parties import AGENT, HOST, PERSON_SERVER, PROVIDER, RESOURCE, bearing
 
 PEER = "aauth"
 SPEAKS = "draft 01"
 LOCK = "requirements/interop-aauth-01.txt"
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.anyio]
 
 _ALGORITHMS = pytest.mark.parametrize("algorithm", [ED25519, P256], ids=lambda algorithm: algorithm.name)
 _BODY = ["content-type", "content-digest"]
@@ -339,6 +345,20 @@ def test_it_refuses_our_tokens_nobody_may_accept(aauth_01: Peer, changed: dict[s
     token = scene.auth_token(**changed)
     with pytest.raises(PeerRefuses, match=says):
         aauth_01.ask("judge_token", kind="auth", token=token, documents=scene.published, expected_aud=RESOURCE)
+
+
+# Its agent at our resource and our person server
+
+
+@speaks(IT_MAKES, "its agent, over sockets: our challenge, the exchange at our person server, the call again")
+async def test_its_agent_is_let_in_with_a_token_of_our_person_server(aauth_01: Peer, tmp_path: Path) -> None:
+    key = PrivateKey.generate()
+    with person_server(tmp_path) as server, our_older_resource(server.issuer, DOMAIN) as url:
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            token = await enrolled(client, server.issuer, await server.ticket(), key, DRAFT_01)
+        found = aauth_01.ask("call", key=key, message=unsigned(url=f"{url}/things"), agent_token=token)
+    agent = jws.parse(token).claims["sub"]
+    assert found == [401, 200, {"agent": agent, "scheme": "jwt", "scope": "read"}]
 
 
 # Headers

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import jwt
 from aauth.agent.challenge_handler import ChallengeHandler
+from aauth.agent.token_exchange import exchange_resource_token, extract_resource_token
 from aauth.errors import AAuthError
 from aauth.headers import aauth_header
 from aauth.resource.challenge_builder import ChallengeBuilder
@@ -61,6 +64,22 @@ def judge_token(kind: str, token: str, documents: Documents, **expected: Any) ->
         raise Refused(code=None, detail=str(error)) from error
 
 
+def call(key: str, message: dict[str, Any], agent_token: str) -> list[Any]:
+    """Its agent against real servers: the challenge, the exchange it leads to, and the call again."""
+    loaded, body = private_key(key), body_of(message)
+
+    def sent(token: str) -> httpx.Response:
+        headers = dict(message["headers"])
+        headers |= sign_request(message["method"], message["url"], headers, body, loaded, sig_scheme="jwt", jwt=token)
+        return httpx.request(message["method"], message["url"], headers=headers, content=body, trust_env=False)
+
+    challenged = sent(agent_token)
+    resource_token = extract_resource_token(challenged.headers)
+    auth_token = asyncio.run(exchange_resource_token(resource_token, loaded, agent_token))
+    answered = sent(auth_token)
+    return [challenged.status_code, answered.status_code, answered.json()]
+
+
 def thumbprint(jwk: dict[str, Any]) -> str:
     return str(calculate_jwk_thumbprint(jwk))
 
@@ -112,6 +131,7 @@ if __name__ == "__main__":
                 verify,
                 make_token,
                 judge_token,
+                call,
                 thumbprint,
                 digest,
                 challenge,
