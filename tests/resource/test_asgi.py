@@ -117,6 +117,7 @@ async def test_an_unsigned_request_is_asked_to_sign_and_gets_no_resource_token(
     answer = await ask(guarded(bench, application), scope_of("GET", "/orders", [("host", "orders.localhost:3000")]))
     assert is_challenge_for_a_signature(answer)
     assert answer.headers["accept-signature"].startswith('sig=("@method" "@authority" "@path" "signature-key");created')
+    assert not {"accept-signature-scheme", "accept-signature-alg"} & answer.headers.keys(), "draft 01 has neither"
     assert application.calls == []
 
 

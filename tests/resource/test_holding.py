@@ -148,6 +148,12 @@ async def test_reading_is_answered_401__6_5(site: Site) -> None:
     assert (answer.status, asked(answer)) == (401, "auth-token")
 
 
+@pytest.mark.attack
+async def test_what_is_asked_of_us_is_not_held_for_the_application(site: Site) -> None:
+    answer = await ask(site.app, site.bench.signed("DELETE", "/aauth/pending/guess", by="person token"))
+    assert (answer.status, asked(answer)) == (401, "auth-token")
+
+
 async def test_the_choice_is_the_resources(bench: NativeBench, shop: Shop) -> None:
     site = Site(bench, shop, deliver=lambda verified: verified.message.path == "/elsewhere")
     assert (await site.order()).status == 401

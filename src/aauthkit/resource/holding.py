@@ -49,7 +49,9 @@ from aauthkit.resource.invocations import (
 from aauthkit.resource.settings import Resource
 from aauthkit.verify import VerifiedRequest
 
-HELD_PATH = "/aauth/held/"
+# Below it are addresses of ours, where nothing is asked of the application.
+OUR_PATHS = "/aauth/"
+HELD_PATH = f"{OUR_PATHS}held/"
 Deliver = Callable[[VerifiedRequest], bool]
 Authorize = Callable[[VerifiedRequest], Awaitable[None]]
 
@@ -119,7 +121,7 @@ class HeldInvocations:
 
     def _invocation(self, scope: Scope, verified: VerifiedRequest, required: AuthTokenRequired) -> Invocation | None:
         message, presented = verified.message, verified.presented
-        if presented is None:
+        if presented is None or scope["path"].startswith(OUR_PATHS):
             return None
         invocation = Invocation(
             owner=Owner(thumbprint=verified.thumbprint, ps=presented.ps, sub=presented.sub),
