@@ -316,7 +316,7 @@ async def test_decision_line_has_the_members_and_no_token(tmp_path: Path, issuer
     assert allowed["latency_ms"] > 0
     # CONTRACT §7, and what DESIGN §7 adds.
     contract = {"time", "resource_id", "level", "agent_server", "delegate", "resource_token_jti", "result", "reason"}
-    added = {"request_id", "trace_id", "method", "host", "path", "scheme", "agent", "sub", "scope", "jti", "rule"}
+    added = {"request_id", "trace_id", "method", "host", "path", "scheme", "agent", "sub", "ps", "scope", "jti", "rule"}
     assert set(allowed) == set(second) == contract | added | {"latency_ms", "detail"}
     assert datetime.fromisoformat(allowed["time"]).tzinfo is not None
     assert (challenged["result"], challenged["reason"]) == ("challenged", "insufficient_scope")
