@@ -454,11 +454,16 @@ def test_a_request_it_signs_as_a_server_is_verified__11_3_2(aauth_11: Peer) -> N
 
 @refused(IT_MAKES, "its agent's request for a person token, at our person server", fault=_ALPHABET)
 async def test_our_person_server_refuses_its_agent_for_the_alphabet(aauth_11: Peer, tmp_path: Path) -> None:
-    scene = meeting()
-    async with our_person_server(tmp_path, scene) as server:
-        with pytest.raises(PeerRefuses) as refusal:
-            await its_agents_person_token(aauth_11, scene, server, await server.enrol(scene.key))
-    assert refusal.value.code == "invalid_signature"
+    refusals: list[str | None] = []
+    async with our_person_server(tmp_path, meeting()) as server:
+        # One signature of fifteen happens to read the same in both alphabets; the next key has another.
+        while not refusals:
+            scene = meeting()
+            try:
+                await its_agents_person_token(aauth_11, scene, server, await server.enrol(scene.key))
+            except PeerRefuses as refusal:
+                refusals.append(refusal.code)
+    assert refusals == ["invalid_signature"]
 
 
 @speaks(IT_MAKES, "its agent's request for a person token, then for an auth token; signatures rewritten in base64")
