@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from aauthkit import jwt as jws
 from aauthkit.errors import InvalidRequest, Unavailable
-from aauthkit.flow import Fetch, Fetched
+from aauthkit.flow import Call, Fetch, Fetched
 from aauthkit.sigkey import ConfirmationJWT, parse_signature_key
 
 
@@ -92,6 +92,17 @@ class Network:
         if response.is_redirect:
             raise InvalidRequest("redirects are not followed")
         return Fetched(status=response.status_code, body=response.content)
+
+    async def call(self, request: Call) -> Fetched:
+        """What servers send each other in their own right."""
+        async with httpx2.AsyncClient(transport=self.transport) as client:
+            try:
+                response = await client.request(
+                    request.method, request.url, headers=list(request.headers), content=request.body or None
+                )
+            except httpx2.TransportError as error:
+                raise Unavailable(f"{urlsplit(request.url).netloc} does not answer.") from error
+        return Fetched(status=response.status_code, headers=dict(response.headers), body=response.content)
 
     def app_at(self, url: str) -> ASGIApp | None:
         name = urlsplit(url).netloc

@@ -106,7 +106,7 @@ async def site(
         open_consent=True,
         trusted_intermediaries=(ORDERS,),
     )
-    async with application(asked, clock=clock, network=network) as app:
+    async with application(asked, clock=clock, network=network, calls=network) as app:
         network.apps["127.0.0.1:8765"] = app
         yield Site(network, clock, tmp_path)
 

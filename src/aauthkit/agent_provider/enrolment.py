@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from aauthkit.agent_provider.settings import ProviderSettings
-from aauthkit.agent_provider.storage import Agent, AgentStore, Registration, RegistrationStatus, TicketRefused
+from aauthkit.agent_provider.storage import (
+    Agent,
+    AgentStore,
+    IssuedAgentToken,
+    Registration,
+    RegistrationStatus,
+    TicketRefused,
+)
 from aauthkit.clock import Clock
 from aauthkit.drafts import DRAFT_01, DRAFT_11, DRAFTS, Draft
 from aauthkit.errors import (
@@ -29,6 +36,7 @@ from aauthkit.identifiers import AgentIdentifier
 from aauthkit.keys import PrivateKey, PublicKey
 from aauthkit.sigkey.jkt_jwt import Delegation
 from aauthkit.tokens.agent import build_agent_token
+from aauthkit.tokens.claims import new_jti
 from aauthkit.verify import VerifiedRequest
 
 
@@ -100,9 +108,9 @@ class AgentProvider:
         known = await self._store.agent_by_key(delegation.stable_key.thumbprint)
         if known is not None:
             # The name stays the one a person let in: what they are shown later is not the agent's to change.
-            return self._enrolled(known, delegation, draft)
+            return await self._enrolled(known, delegation, draft)
         if request.ticket is not None:
-            return self._enrolled(await self._with_ticket(request, request.ticket), delegation, draft)
+            return await self._enrolled(await self._with_ticket(request, request.ticket), delegation, draft)
         return await self._ask(delegation.stable_key.thumbprint, request.name, draft)
 
     async def poll(self, verified: VerifiedRequest, handle: str) -> Enrolled | Waiting:
@@ -113,7 +121,7 @@ class AgentProvider:
         # The key may have been let in by a ticket or another enrolment meanwhile; then nobody needs to wait.
         known = await self._store.agent_by_key(registration.stable_jkt)
         if known is not None:
-            return self._enrolled(known, delegation, DRAFTS[registration.draft])
+            return await self._enrolled(known, delegation, DRAFTS[registration.draft])
         match registration.status:
             case RegistrationStatus.DENIED:
                 raise Denied("The person declined this agent.")
@@ -127,7 +135,7 @@ class AgentProvider:
         known = await self._store.agent_by_key(delegation.stable_key.thumbprint)
         if known is None:
             raise PolicyDenied("This key is not enrolled; register it first.")
-        return self._enrolled(known, delegation, draft or delegation.draft)
+        return await self._enrolled(known, delegation, draft or delegation.draft)
 
     async def sub_agent(self, verified: VerifiedRequest, request: SubAgentRequest) -> Enrolled:
         """An agent token for a sub-agent of the agent whose stable key signed (AAuth-11 §10.2.1).
@@ -141,7 +149,7 @@ class AgentProvider:
             raise PolicyDenied("This key is not enrolled; register it first.")
         if request.key.thumbprint in (delegation.stable_key.thumbprint, delegation.ephemeral_key.thumbprint):
             raise InvalidRequest("A sub-agent has a key of its own, not one of its parent's.")
-        return self._enrolled(parent, delegation, DRAFT_11, sub_agent=request)
+        return await self._enrolled(parent, delegation, DRAFT_11, sub_agent=request)
 
     # For the person server
 
@@ -196,7 +204,7 @@ class AgentProvider:
         )
         return Waiting(registration=registration, handle=handle)
 
-    def _enrolled(
+    async def _enrolled(
         self, agent: Agent, delegation: Delegation, draft: Draft, *, sub_agent: SubAgentRequest | None = None
     ) -> Enrolled:
         if agent.revoked:
@@ -205,17 +213,29 @@ class AgentProvider:
         if key is None:
             raise InvalidRequest(f"Agent tokens of draft {draft.name} are not issued here.")
         identifier = AgentIdentifier.parse(agent.agent_id)
+        named = _below(identifier, sub_agent.discriminator) if sub_agent else identifier
+        now = self._clock.now()
+        lifetime = self.settings.sub_agent_lifetime if sub_agent else draft.agent_token_lifetime
+        record = IssuedAgentToken(
+            jti=new_jti(),
+            agent_id=agent.agent_id,
+            agent=str(named),
+            person_server=self.settings.person_server,
+            expires_at=int(now + min(lifetime, draft.agent_token_lifetime).total_seconds()),
+        )
         token = build_agent_token(
             key,
             draft,
             issuer=self.settings.issuer,
-            agent=_below(identifier, sub_agent.discriminator) if sub_agent else identifier,
+            agent=named,
             confirm=sub_agent.key if sub_agent else delegation.ephemeral_key,
-            ps=self.settings.person_server,
-            now=self._clock.now(),
-            lifetime=self.settings.sub_agent_lifetime if sub_agent else None,
+            ps=record.person_server,
+            now=now,
+            lifetime=lifetime,
+            jti=record.jti,
             parent_agent=identifier if sub_agent else None,
         )
+        await self._store.record_token(record)
         return Enrolled(agent_token=token)
 
     def _new_agent_id(self) -> str:

@@ -6,6 +6,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
+@dataclass(frozen=True, kw_only=True)
+class IssuedAgentToken:
+    """The record of an agent token, or a sub-agent's: everything a revocation needs."""
+
+    jti: str
+    agent_id: str
+    agent: str
+    person_server: str
+    expires_at: int
+
+
 class RegistrationStatus(StrEnum):
     PENDING = "pending"
     APPROVED = "approved"

@@ -50,6 +50,18 @@ registrations = Table(
     Column("decided_by", Text),
 )
 
+# Agent tokens that were issued and live, so that they can be revoked; never the tokens themselves. `agent` is the `sub`
+# of the token, a sub-agent's too; `agent_id` the enrolled agent behind it.
+agent_tokens = Table(
+    "ap_agent_tokens",
+    metadata,
+    Column("jti", Text, primary_key=True),
+    Column("agent_id", Text, ForeignKey("ap_agents.agent_id"), nullable=False, index=True),
+    Column("agent", Text, nullable=False),
+    Column("person_server", Text, nullable=False),
+    Column("expires_at", Double, nullable=False),
+)
+
 # One-time permissions to enrol without asking. The ticket itself is never stored.
 tickets = Table(
     "ap_tickets",

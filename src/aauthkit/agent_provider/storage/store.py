@@ -10,17 +10,26 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from aauthkit.agent_provider.storage.records import Agent, Registration, RegistrationStatus
-from aauthkit.agent_provider.storage.schema import agent_callbacks, agent_resources, agents, registrations, tickets
+from aauthkit.agent_provider.storage.records import Agent, IssuedAgentToken, Registration, RegistrationStatus
+from aauthkit.agent_provider.storage.schema import (
+    agent_callbacks,
+    agent_resources,
+    agent_tokens,
+    agents,
+    registrations,
+    tickets,
+)
 from aauthkit.clock import Clock
 from aauthkit.database import reading, writing
+from aauthkit.revocation import CLOCK_SKEW
 
 _SECRET_BYTES = 24
 
@@ -70,6 +79,24 @@ class AgentStore:
                 return True
             query = select(agents.c.agent_id).where(agents.c.agent_id == agent_id, agents.c.person_id == person_id)
             return (await connection.execute(query)).first() is not None
+
+    # Agent tokens
+
+    async def record_token(self, token: IssuedAgentToken) -> None:
+        """Write an agent token down before it is given; what expired long enough ago goes."""
+        over = self._clock.now() - CLOCK_SKEW.total_seconds()
+        async with writing(self._engine) as connection:
+            await connection.execute(delete(agent_tokens).where(agent_tokens.c.expires_at < over))
+            await connection.execute(insert(agent_tokens).values(**asdict(token)))
+
+    async def live_tokens(self, agent_id: str) -> list[IssuedAgentToken]:
+        """The agent's tokens that have not expired, and its sub-agents'."""
+        query = select(agent_tokens).where(
+            agent_tokens.c.agent_id == agent_id, agent_tokens.c.expires_at > self._clock.now()
+        )
+        async with reading(self._engine) as connection:
+            rows = (await connection.execute(query)).all()
+        return [IssuedAgentToken(**{**row._mapping, "expires_at": int(row.expires_at)}) for row in rows]
 
     # Tickets
 
