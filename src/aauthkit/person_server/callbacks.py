@@ -16,7 +16,19 @@ from aauthkit.person_server.storage import PendingRequest
 _LONGEST = 2048
 # How a request ended, in the words of AAuth-11 Table 6. What ended for a reason of its own (withdrawn by the agent,
 # failed by wrong codes, revoked) has none there: to whoever waits in the browser the interaction ended before its time.
-_ERRORS = MappingProxyType({State.DENIED: "access_denied", State.ABANDONED: "user_abandoned"})
+_ERRORS = MappingProxyType(
+    {State.DENIED: "access_denied", State.ABANDONED: "user_abandoned", State.BROKEN: "server_error"}
+)
+# What the page of a resource tells of itself (§7.2.3), and what becomes of the request by that.
+_OUTCOMES = MappingProxyType(
+    {
+        "access_denied": State.DENIED,
+        "user_abandoned": State.ABANDONED,
+        "interaction_expired": State.EXPIRED,
+        "server_error": State.BROKEN,
+        "temporarily_unavailable": State.BROKEN,
+    }
+)
 
 
 async def accepted_callback(callback: object, request: PendingRequest, directory: AgentDirectory) -> str | None:
@@ -38,6 +50,11 @@ def callback_error(outcome: State | None) -> str | None:
     if outcome is State.APPROVED:
         return None
     return _ERRORS.get(outcome, "interaction_expired") if outcome is not None else "interaction_expired"
+
+
+def outcome_of_error(error: str) -> State:
+    """What an `error` in our own callback ends a request with; a word nobody agreed on is the sender's failure."""
+    return _OUTCOMES.get(error, State.BROKEN)
 
 
 def with_error(callback: str, error: str | None) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from aauthkit.clock import Clock
 from aauthkit.errors import AAuthError, AgentRevoked, Conflict, Expired, InvalidCode, NotFound, RateLimited
 from aauthkit.person_server.attempts import CodeAttempts, TooManyAttempts
+from aauthkit.person_server.callbacks import outcome_of_error
 from aauthkit.person_server.codes import code_hash, normalise_code
 from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.settings import ALWAYS_ASK, PersonServerSettings
@@ -89,6 +90,8 @@ class Consents:
         if approved:
             await self._check_agent(request)
             await self._check_seen(request, seen)
+            if request.resource_interaction is not None:
+                raise Conflict("The resource needs you at its own page first; open the request to go there.")
         if not await self._decided(decider, request, approved=approved, answer_text=answer_text):
             raise Conflict("This request changed or was decided a moment ago; look again.")
         self.changes.announce(pending_id, request.person_id)
@@ -101,6 +104,16 @@ class Consents:
             raise Conflict(how_it_ended(request))
         self.changes.announce(pending_id, request.person_id)
         return request
+
+    async def returned(self, decider: Decider, pending_id: str, error: str | None) -> PendingRequest:
+        """The person is back from the resource's page (§7.2.3); with an ``error`` that is the end of the request."""
+        request = await self.own(decider, pending_id)
+        if error is None:
+            await self.conversation.pass_resource(pending_id)
+        else:
+            await self.conversation.end(pending_id, outcome_of_error(error))
+        self.changes.announce(pending_id, request.person_id)
+        return await self.own(decider, pending_id)
 
     async def own(self, decider: Decider, pending_id: str) -> PendingRequest:
         request = await self.decisions.by_id(pending_id)
@@ -177,6 +190,7 @@ _ENDS = {
     State.EXPIRED: "This request is over: nobody decided in time.",
     State.ABANDONED: "This request is over: nobody decided in time.",
     State.FAILED: "This request is over: too many wrong codes were tried.",
+    State.BROKEN: "This request is over: the page of the resource failed.",
     State.REVOKED: "This request is over: something it depends on was revoked.",
     State.WITHDRAWN: "The agent withdrew its request; there is nothing to decide.",
 }

@@ -24,6 +24,7 @@ from aauthkit.errors import (
     Denied,
     Expired,
     Gone,
+    InternalError,
     InvalidCode,
     NotFound,
     RateLimited,
@@ -49,6 +50,7 @@ _REFUSALS: Mapping[State, tuple[type[AAuthError], str]] = {
     State.EXPIRED: (Expired, "The person did not answer in time."),
     State.ABANDONED: (Abandoned, "The person opened this and did not finish."),
     State.FAILED: (InvalidCode, "Too many wrong codes were tried; this is over."),
+    State.BROKEN: (InternalError, "The page of the resource failed."),
     State.REVOKED: (Revoked, "What this depends on was revoked."),
     State.WITHDRAWN: (Gone, "The agent that had asked for this withdrew it."),
 }

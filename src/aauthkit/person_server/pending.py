@@ -20,6 +20,7 @@ from aauthkit.errors import (
     Expired,
     ExpiredResourceToken,
     Gone,
+    InternalError,
     InvalidCode,
     InvalidResourceToken,
     NotFound,
@@ -51,6 +52,7 @@ _REFUSALS: dict[State, tuple[type[AAuthError], str]] = {
     State.EXPIRED: (Expired, "Nobody decided in time; ask again when the person is there."),
     State.ABANDONED: (Abandoned, "The person opened this request and did not decide."),
     State.FAILED: (InvalidCode, "Too many wrong codes were tried; make a new request."),
+    State.BROKEN: (InternalError, "The page of the resource failed."),
     State.REVOKED: (Revoked, "A token this request depends on was revoked."),
 }
 # What ends a request at a token endpoint has one word at a pending URL (§11.9.4); the detail says which token it was.

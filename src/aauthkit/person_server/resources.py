@@ -22,6 +22,7 @@ from aauthkit.errors import (
     RevokedResourceToken,
     Unavailable,
 )
+from aauthkit.fetching import browser_address
 from aauthkit.flow import AsyncFetcher, arun
 from aauthkit.keys import PrivateKey, PublicKey
 from aauthkit.person_server.callers import Requester
@@ -80,6 +81,10 @@ class Resources:
             raise InvalidResourceToken("The resource token's ps is not this server.")
         entry = self.settings.resources.admit(judged.issuer)
         verify(token, await self._issuer_key(entry, token.kid, draft), draft, AS_RESOURCE_TOKEN)
+        if judged.interaction is not None:
+            # §7.2.3: the person is sent there, so the address is admitted first.
+            with AS_RESOURCE_TOKEN.translated():
+                browser_address(judged.interaction.url, development=self.settings.development)
         if await self.revocations.is_revoked(judged.issuer, judged.jti):
             raise RevokedResourceToken("The resource took the resource token back; call the resource again.")
         return judged

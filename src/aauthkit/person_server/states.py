@@ -10,6 +10,7 @@
 
     interacting ◄──► clarifying ──► approved | denied | expired   (the agent is asked, §7.5; expired if it says nothing)
     open ──► failed ──► delivered                                 (too many wrong codes, §11.6.3.1)
+    open ──► broken ──► delivered                                 (the resource's own page failed, §7.2.3)
     open | approved ──► revoked ──► delivered                     (a token it depends on was revoked, §11.9.4)
     open | approved ──► withdrawn                                 (the agent took it back, §7.5.2.3: gone from then on)
 
@@ -33,13 +34,14 @@ class State(StrEnum):
     EXPIRED = "expired"
     ABANDONED = "abandoned"
     FAILED = "failed"
+    BROKEN = "broken"
     REVOKED = "revoked"
     WITHDRAWN = "withdrawn"
     DELIVERED = "delivered"
 
 
 _TAKEN_BACK = frozenset({State.REVOKED, State.WITHDRAWN})
-_ENDED = _TAKEN_BACK | {State.FAILED}
+_ENDED = _TAKEN_BACK | {State.FAILED, State.BROKEN}
 _SETTLED = frozenset({State.APPROVED, State.DENIED, State.EXPIRED})
 
 TRANSITIONS = MappingProxyType(
@@ -52,6 +54,7 @@ TRANSITIONS = MappingProxyType(
         State.EXPIRED: frozenset({State.DELIVERED}),
         State.ABANDONED: frozenset({State.DELIVERED}),
         State.FAILED: frozenset({State.DELIVERED}),
+        State.BROKEN: frozenset({State.DELIVERED}),
         State.REVOKED: frozenset({State.DELIVERED}),
         State.WITHDRAWN: frozenset(),
         State.DELIVERED: frozenset(),

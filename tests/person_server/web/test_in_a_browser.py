@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -71,7 +71,7 @@ async def _staged(state: Path, browser: Browser, *, script: bool, phone: bool, d
     with pytest.MonkeyPatch.context() as patched:
         for module in (world, native):
             patched.setattr(module, "ISSUER", issuer)
-        options = {"issuer": issuer, "listen": urlsplit(issuer).netloc}
+        options: dict[str, Any] = {"issuer": issuer, "listen": urlsplit(issuer).netloc}
         async with world_at(state, **options) as running, _served(running.app, listener):
             context = await browser.new_context(
                 java_script_enabled=script,

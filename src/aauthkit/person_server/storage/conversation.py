@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from aauthkit.clock import Clock
 from aauthkit.database import reading, writing
-from aauthkit.person_server.states import State, sources_of
+from aauthkit.person_server.states import OPEN, State, sources_of
 from aauthkit.person_server.storage.conversation_schema import clarifications, used_codes
 from aauthkit.person_server.storage.records import PendingRequest
 from aauthkit.person_server.storage.schema import pending_requests
@@ -119,6 +119,20 @@ class ConversationStore:
                 )
             )
         return moved.rowcount == 1
+
+    async def pass_resource(self, pending_id: str) -> bool:
+        """The resource's own page was passed; True for the first who says so."""
+        async with writing(self._engine) as connection:
+            passed = await connection.execute(
+                update(pending_requests)
+                .where(
+                    pending_requests.c.id == pending_id,
+                    pending_requests.c.state.in_(OPEN),
+                    pending_requests.c.resource_interaction.is_not(None),
+                )
+                .values(resource_interaction=None)
+            )
+        return passed.rowcount == 1
 
     async def use_code(self, code_hash: str) -> bool:
         """Use a code up: True for the first who does."""

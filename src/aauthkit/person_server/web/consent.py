@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import logging
 from urllib.parse import urlencode
 
@@ -9,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from aauthkit.errors import AAuthError, Conflict, Expired, Unavailable
+from aauthkit.errors import AAuthError, Conflict, Expired, NotFound, Unavailable
+from aauthkit.keys import b64url_decode, b64url_encode
 from aauthkit.person_server.callbacks import accepted_callback, callback_error, with_error
 from aauthkit.person_server.clarification import (
     LONGEST_QUESTION,
@@ -25,6 +27,7 @@ from aauthkit.person_server.states import OPEN, State
 from aauthkit.person_server.storage import PendingRequest
 from aauthkit.person_server.web.sessions import Sessions, SignedIn
 from aauthkit.person_server.web.showing import Showing, one_of, page, text_in
+from aauthkit.tokens.resource import ResourceInteraction
 
 _log = logging.getLogger("aauthkit.person_server")
 
@@ -54,6 +57,8 @@ class ConsentPages(Showing):
             Route("/ui/requests/{pending_id}", self.look, methods=["GET"]),
             Route("/ui/requests/{pending_id}/ask", self.ask, methods=["POST"]),
             Route("/ui/decide/{pending_id}", self.decide, methods=["POST"]),
+            Route("/ui/returned/{pending_id}/{flow}/{callback}", self.returned, methods=["GET"]),
+            Route("/ui/returned/{pending_id}/{flow}", self.returned, methods=["GET"]),
         ]
 
     # Looking
@@ -82,6 +87,8 @@ class ConsentPages(Showing):
             return await self._over(signed_in, found, callback)
         found = await self._consents.open(_decider(signed_in), found.id)
         accepted = await accepted_callback(callback, found, self._directory)
+        if found.resource_interaction is not None:
+            return self._sent_to_the_resource(signed_in, found, found.resource_interaction, accepted)
         rounds = await self._clarifications.rounds_of(found)
         return self.show(
             "consent.html",
@@ -103,6 +110,36 @@ class ConsentPages(Showing):
             longest_question=LONGEST_QUESTION,
             most_options=MOST_OPTIONS,
         )
+
+    def _sent_to_the_resource(
+        self, signed_in: SignedIn, found: PendingRequest, interaction: ResourceInteraction, callback: str | None
+    ) -> Response:
+        """§7.2.3: the resource first. The way back is an address of this request alone, and has no query to break."""
+        back = f"{self._settings.issuer}/ui/returned/{found.id}/{self._flow(found, interaction)}"
+        if callback is not None:
+            back += f"/{b64url_encode(callback.encode())}"
+        there = f"{interaction.url}?{urlencode({'code': interaction.code, 'callback': back})}"
+        return self.show("resource_first.html", signed_in, request=found, interaction=interaction, there=there)
+
+    def _flow(self, found: PendingRequest, interaction: ResourceInteraction) -> str:
+        return self._secrets.token("resource interaction", f"{found.id}\0{interaction.url}\0{interaction.code}")
+
+    @page
+    async def returned(self, request: Request) -> Response:
+        """Where the resource sends the person back to, with or without an `error`."""
+        signed_in = await self._sessions.required(request)
+        found = await self._consents.own(_decider(signed_in), request.path_params["pending_id"])
+        interaction = found.resource_interaction
+        flow = self._flow(found, interaction) if interaction is not None else ""
+        if found.state in OPEN and not hmac.compare_digest(flow.encode(), request.path_params["flow"].encode()):
+            raise NotFound("There is no such way back.")
+        if found.state in OPEN:
+            found = await self._consents.returned(_decider(signed_in), found.id, request.query_params.get("error"))
+        callback = _decoded(request.path_params.get("callback"))
+        if found.state not in OPEN:
+            return await self._over(signed_in, found, callback)
+        query = f"?{urlencode({'callback': callback})}" if callback is not None else ""
+        return RedirectResponse(f"/ui/requests/{found.id}{query}", status_code=303)
 
     # Acting
 
@@ -170,6 +207,14 @@ class ConsentPages(Showing):
         code, status = ("temporarily_unavailable", 503) if temporarily else ("server_error", 500)
         sentence = "Your decision could not be recorded; nothing was allowed."
         return self.show("over.html", signed_in, status=status, sentence=sentence, callback=with_error(callback, code))
+
+
+def _decoded(callback: str | None) -> str | None:
+    """The callback in an address of ours; whether anybody goes there is judged where it is used."""
+    try:
+        return b64url_decode(callback).decode() if callback else None
+    except ValueError:
+        return None
 
 
 def _decider(signed_in: SignedIn) -> Decider:

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from aauthkit.errors import Conflict, InvalidRequest, NotFound, PolicyDenied
 from aauthkit.identifiers import is_loopback
-from aauthkit.person_server.callbacks import accepted_callback
+from aauthkit.person_server.callbacks import accepted_callback, callback_error, with_error
 from aauthkit.person_server.consent import Consents, Decider
 from aauthkit.person_server.openid import NotSignedIn
 from aauthkit.person_server.policy import rule_value
@@ -102,7 +102,8 @@ class PersonEndpoints:
             answer_text=text_member(members, "answer_text", longest=_LONGEST_ANSWER, lines=True),
         )
         callback = await accepted_callback(members.get("callback"), decided, self._directory)
-        return answer(200, {} if callback is None else {"redirect_url": callback})
+        error = callback_error(State.APPROVED if approved else State.DENIED)
+        return answer(200, {} if callback is None else {"redirect_url": with_error(callback, error)})
 
     # Looking
 
