@@ -78,7 +78,7 @@ class _Endpoints:
         return self._answer(await self._provider.refresh(verified, _draft_of(members)))
 
     async def sub_agent(self, request: Request) -> Response:
-        """The parent signs as for `/refresh` and names the sub-agent and its key; a repeated request renews the token."""
+        """The parent signs as for `/refresh` and names the sub-agent and its key; a repeat renews the token."""
         request.state.draft = DRAFT_11
         verified = await self._verifier.verify(request)
         members = json_object(verified.message.body or b"")
