@@ -49,7 +49,7 @@ unit: setup ## tests that need nothing but this process
 
 interop: setup peers ## tests with other people's implementations, each in a process of its own
 	@echo "interop: with other implementations"
-	@$(BIN)/python -m pytest -q -m "interop and not system"
+	@$(BIN)/python -m pytest -q -m interop tests/interop
 
 single: setup chromium ## tests of one real thing: a page in a browser
 	@echo "single: the pages in a browser"
