@@ -13,6 +13,7 @@ from tests.system.running import System, Systems
 MODES = {
     "mode1": ("identity",),
     "mode3": ("autonomous",),
+    "mode3_11": ("autonomous",),
     "user_consent": ("user-consent",),
     # A system of its own: what it is started with besides is what its suites are about.
     "published": ("identity", "--scheme", "jwks_uri", "--open-consent"),

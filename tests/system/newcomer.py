@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from aauthkit.agent import Agent, Interaction
-from aauthkit.drafts import DRAFT_01
+from aauthkit.drafts import DRAFT_01, Draft
 from tests.system.running import System
 
 # Enrolment takes milliseconds; after an outage the library asks again within a few seconds.
@@ -50,6 +51,10 @@ class Newcomer:
         """Done once the agent can sign."""
         return self._portal.start_task_soon(self._agent.wait_ready)
 
+    def post(self, url: str, members: dict[str, Any]) -> Future[httpx2.Response]:
+        """Send JSON as the agent, in the same way as ``get``."""
+        return self._portal.start_task_soon(self._post, url, members)
+
     def get(self, url: str) -> Future[httpx2.Response]:
         """Fetch as the agent: signed, challenges met, a person waited for."""
         return self._portal.start_task_soon(self._get, url)
@@ -62,6 +67,11 @@ class Newcomer:
             time.sleep(0.02)
         return self.asked[0]
 
+    async def _post(self, url: str, members: dict[str, Any]) -> httpx2.Response:
+        auth = self._agent.auth(on_interaction=self.asked.append)
+        async with self._agent.http_client(auth=auth) as client:
+            return await client.post(url, json=members)
+
     async def _get(self, url: str) -> httpx2.Response:
         auth = self._agent.auth(on_interaction=self.asked.append)
         async with self._agent.http_client(auth=auth) as client:
@@ -69,7 +79,9 @@ class Newcomer:
 
 
 @contextmanager
-def newcomer(system: System, state: Path, name: str, *, ticket: str | None = None) -> Iterator[Newcomer]:
+def newcomer(
+    system: System, state: Path, name: str, *, ticket: str | None = None, draft: Draft = DRAFT_01
+) -> Iterator[Newcomer]:
     """Begins to enrol at once; without a ticket the person has to let it in."""
 
     def opened() -> Agent:
@@ -78,7 +90,7 @@ def newcomer(system: System, state: Path, name: str, *, ticket: str | None = Non
             name=name,
             state=state,
             ticket=ticket,
-            draft=DRAFT_01,
+            draft=draft,
             development=True,
         )
 

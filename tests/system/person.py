@@ -177,6 +177,11 @@ class Person:
         assert answer.status_code == 200, answer.text
         return {agent["agent_id"]: agent for agent in answer.json()}
 
+    def revoke(self, agent_id: str) -> None:
+        """Take an agent's authority away, as the button in the page does."""
+        answer = self.post(f"{self._system.person_server}/person/bindings/{agent_id}/revoke", {})
+        assert answer.status_code in (200, 204), answer.text
+
     def withdraw_consents(self) -> int:
         """Take back everything the person server remembers; returns how much that was."""
         answer = self._http.get(f"{self._system.person_server}/person/consents")

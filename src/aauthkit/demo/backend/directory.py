@@ -107,6 +107,9 @@ def _gateway_failure(error: Exception) -> Any:
     return failure("bad_answer") if isinstance(error, httpx2.HTTPStatusError) else None
 
 
+_ASKED = {"auth-token": "an auth token", "person-token": "a person token"}
+
+
 def _verdict(answer: httpx2.Response) -> dict[str, Any]:
     """200: the agent itself answered. A challenge: the signature was accepted and more is asked, as it should be."""
     status = answer.status_code
@@ -114,9 +117,10 @@ def _verdict(answer: httpx2.Response) -> dict[str, Any]:
     report: dict[str, Any] = {"http_status": status}
     if status == 200:
         return {**report, "status": "connected", "message": "The supply-chain agent accepted a signed request."}
-    if status == 401 and "signature-error" not in answer.headers and "requirement=auth-token" in requirement:
-        words = "The gateway accepted the signature and asks for an auth token, which a run obtains."
-        return {**report, "status": "connected", "challenge": "auth-token", "message": words}
+    challenge = requirement.partition(";")[0].removeprefix("requirement=")
+    if status == 401 and "signature-error" not in answer.headers and challenge in ("auth-token", "person-token"):
+        words = f"The gateway accepted the signature and asks for {_ASKED[challenge]}, which a run obtains."
+        return {**report, "status": "connected", "challenge": challenge, "message": words}
     if status in GATEWAY_DOWN:
         return {**report, "status": "error", "error": "unreachable", "message": failure("unreachable").message}
     code = "authorization_denied" if status == 403 else "unauthorized"

@@ -21,6 +21,7 @@ from aauthkit.identifiers import AgentIdentifier
 from aauthkit.resource.admission import Verification
 from aauthkit.resource.asgi import AAuthMiddleware, Authorize
 from aauthkit.resource.deferred import INTERACTION_PATH, DeferredResponses
+from aauthkit.resource.revocation_store import FileRevocations
 from aauthkit.resource.settings import Require, Resource
 from aauthkit.tokens import agent as agent_tokens
 from aauthkit.tokens import auth as auth_tokens
@@ -44,7 +45,10 @@ def guarded(
         DeferredResponses(app, origin=settings.issuer),
         resource=resource(settings, needs_auth_token=needs_scope is not None),
         verification=Verification(
-            discovery=Discovery(clock=clock, development=True), replays=ReplayCache(100_000), clock=clock
+            discovery=Discovery(clock=clock, development=True),
+            replays=ReplayCache(100_000),
+            clock=clock,
+            revocations=FileRevocations(settings.revocations, clock=clock) if settings.revocations else None,
         ),
         fetcher=fetcher or HTTPFetcher(development=True),
         open_paths=OPEN_PATHS,

@@ -34,6 +34,8 @@ class Settings:
     gateway: str
     publisher: str
     ticket: str | None = field(default=None, repr=False)
+    revocations: Path | None = None
+    """What the gateway's authorization service was told is withdrawn; nothing is known where it is not given."""
 
     @property
     def issuer(self) -> str:
@@ -68,6 +70,7 @@ class Settings:
             gateway=_origin(environment, "AAUTH_GATEWAY", "http://127.0.0.1:3000"),
             publisher=_origin(environment, "AAUTH_BACKEND", "http://backend.localhost:8000"),
             ticket=environment.get("AAUTH_TICKET") or None,
+            revocations=Path(revocations) if (revocations := environment.get("AAUTH_REVOCATIONS")) else None,
         )
 
 

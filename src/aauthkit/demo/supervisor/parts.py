@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aauthkit.demo.supervisor.choices import AGENT_DOMAIN, DEVELOPMENT_IDP, GATEWAY_PORT, HOST, PERSON_SERVER, Choices
 from aauthkit.demo.supervisor.part import Address, Health, Part, Preparation
-from aauthkit.demo.supervisor.policy import authz_file
+from aauthkit.demo.supervisor.policy import REVOCATIONS, authz_file
 from aauthkit.gateway import running
 
 PERSON = "mcp-user"
@@ -192,4 +192,5 @@ def _settings(choices: Choices, name: str, port: int) -> dict[str, str]:
         "AAUTH_SCHEME": choices.scheme,
         "AAUTH_GATEWAY": f"http://{HOST}:3000",
         "AAUTH_OIDC_ISSUER": choices.issuer,
+        "AAUTH_REVOCATIONS": str(choices.state / REVOCATIONS),
     }

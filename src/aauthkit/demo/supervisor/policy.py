@@ -21,6 +21,9 @@ from aauthkit.demo.supervisor.choices import (
 from aauthkit.drafts import draft_named
 from aauthkit.resource.deferred import INTERACTION_PATH
 
+# Beside the file: what the person server withdrew, for the authorization service and the agents behind it.
+REVOCATIONS = "revocations.db"
+
 _SUPPLY_CHAIN_SCOPES = {
     "supply-chain:check": "Look up stock and orders",
     "supply-chain:read": "Read supply-chain data",
@@ -42,6 +45,7 @@ def authz_file(choices: Choices) -> str:
     document = {
         "development": True,
         "listen": {"grpc": f"{HOST}:7070", "http": f"{HOST}:8081"},
+        "revocations": REVOCATIONS,
         "resources": [_supply_chain(choices), _market_analysis(choices), _tools(choices)],
         "gateway": _gateway(choices),
     }
