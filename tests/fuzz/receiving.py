@@ -90,7 +90,13 @@ def _requests() -> tuple[bytes, ...]:
     made = []
     for draft in DRAFTS:
         scene = _SCENES[draft.name]
-        tokens = [scene.agent_token(), scene.auth_token(), *([scene.person_token()] if draft.person_tokens else [])]
+        stranger = scene.agent_token(issuer="https://nobody.example")
+        tokens = [
+            scene.agent_token(),
+            stranger,
+            scene.auth_token(),
+            *([scene.person_token()] if draft.person_tokens else []),
+        ]
         keys = [scene.hwk(), scene.jkt_jwt(), scene.jwks_uri(), *map(bearing, tokens)]
         made += [scene.request(key, url=f"{RESOURCE}/a?b=c") for key in keys]
     return tuple(map(_text_of, made))
