@@ -380,3 +380,24 @@ async def test_a_caller_that_gives_up_before_anything_happened_takes_the_work_al
 async def test_what_is_no_address_or_code_is_the_applications_mistake(url: str, code: str) -> None:
     with pytest.raises(ConfigurationError):
         Deferral().interaction(url, code)
+
+
+@pytest.mark.conformance("11:§11.6.4-1")
+async def test_somebody_may_be_asked_elsewhere_and_the_caller_only_waits(bench: Bench) -> None:
+    decided = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        deferral_of(scope).approval()
+        await decided.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"approved"})
+
+    site = Site(bench, app)
+    waiting = await site.begin()
+    assert (waiting.status, waiting.headers["aauth-requirement"]) == (202, "requirement=approval")
+    assert {"location", "retry-after"} <= waiting.headers.keys()
+    assert "code" not in json.loads(waiting.body)
+    nobody = await ask(site.app, scope_of("GET", f"{INTERACTION_PATH}?code="))
+    assert nobody.status == 410
+    decided.set()
+    assert (await site.poll(waiting.headers["location"])).body == b"approved"

@@ -12,11 +12,14 @@ from aauthkit.drafts import DRAFT_01, DRAFT_11
 from aauthkit.errors import ConfigurationError, PolicyDenied
 from aauthkit.keys import P256, PrivateKey
 from aauthkit.resource.asgi import AAuthMiddleware, require_scopes, verified_of
+from aauthkit.resource.challenge import auth_token_challenge, issue_resource_token
 from aauthkit.resource.settings import Require, Resource
 from aauthkit.revocation import MemoryRevocations
 from aauthkit.tokens import agent as agent_tokens
 from aauthkit.tokens import auth as auth_tokens
+from aauthkit.tokens.resource import ResourceInteraction
 from aauthkit.trust import Trust, TrustedIssuer
+from aauthkit.verify import VerifiedRequest
 from tests.resource.native import PERSON, NativeBench, asked, native_resource, resource_token_in
 from tests.resource.signing import ISSUER, PERSON_SERVER, PROVIDER, Answer, Application, ask, scope_of
 
@@ -267,6 +270,52 @@ async def test_a_pinned_person_server_serves_no_other_people(bench: NativeBench,
 async def test_an_agent_tokens_person_server_is_not_asked__rs_31(bench: NativeBench, application: Application) -> None:
     answer = await ask(guarded(bench, application), bench.signed(token=bench.agent_token(ps=OTHER_SERVER)))
     assert (asked(answer), b"eyJ" in answer.body) == ("person-token", False)
+
+
+@pytest.mark.conformance("11:§7.2.3-3", "RS-35")
+async def test_a_hint_and_a_page_of_our_own_go_with_the_resource_token(
+    bench: NativeBench, application: Application
+) -> None:
+    settings = native_resource()
+    page = ResourceInteraction(url="https://orders.example/link", code="A1B2C-3D4E5")
+
+    async def authorize(verified: VerifiedRequest) -> None:
+        if "orders:read" not in verified.scopes:
+            hinted: dict[str, Any] = {"login_hint": "ada@example.org", "interaction": page}
+            raise auth_token_challenge(
+                issue_resource_token(verified, settings, ["orders:read"], now=bench.clock.now(), **hinted)
+            )
+
+    app = guarded(bench, application, settings, authorize=authorize)
+    claims = resource_token_in(await ask(app, bench.signed(token=bench.auth_token(scope="orders:write"))))
+    assert claims["login_hint"] == "ada@example.org"
+    assert claims["interaction"] == {"url": "https://orders.example/link", "code": "A1B2C-3D4E5"}
+
+
+@pytest.mark.conformance("11:§6.7.1-8", "RS-35")
+async def test_a_hint_is_not_believed_to_have_been_followed(bench: NativeBench, application: Application) -> None:
+    """The person of the auth token is the one it names, whoever the hint was about; scopes are asked for again."""
+    app = guarded(bench, application)
+    assert (
+        asked(await ask(app, bench.signed(token=bench.auth_token(scope="orders:write", sub="another")))) == "auth-token"
+    )
+    await ask(app, bench.signed(token=bench.auth_token(sub="another")))
+    assert verified_of(application.calls[0][0]).sub == "another"
+
+
+@pytest.mark.conformance("11:§7.2.3-3")
+@pytest.mark.parametrize("url", ["http://orders.example/link", "https://orders.example/link?x=1", "link"])
+async def test_a_page_that_is_no_https_url_is_our_own_mistake(
+    bench: NativeBench, application: Application, url: str
+) -> None:
+    settings = native_resource()
+
+    async def authorize(verified: VerifiedRequest) -> None:
+        page = ResourceInteraction(url=url, code="A1B2C-3D4E5")
+        issue_resource_token(verified, settings, ["orders:read"], now=bench.clock.now(), interaction=page)
+
+    answer = await ask(guarded(bench, application, settings, authorize=authorize), bench.signed(by="auth token"))
+    assert (answer.status, answer.error) == (500, "server_error")
 
 
 # ---- tokens that are not what they seem ----

@@ -7,7 +7,7 @@ import json
 import re
 from datetime import timedelta
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -387,3 +387,71 @@ async def test_another_key_does_not_get_the_session(site: Site) -> None:
     token = site.bench.agent_token(confirm=other.public)
     answer = await site.call(waiting.headers["location"], token=token, key=other)
     assert (answer.status, answer.error) == (404, "not_found")
+
+
+# ---- the way back ----
+
+
+@pytest.mark.conformance("11:§7.2.3-1", "11:§7.2.3-2")
+@pytest.mark.parametrize(
+    ("callback", "end", "way_back"),
+    [
+        ("https://ps.example/flow?id=7", "complete", "https://ps.example/flow?id=7"),
+        ("https://ps.example/flow?id=7", "deny", "https://ps.example/flow?id=7&error=access_denied"),
+        ("http://127.0.0.1:5555/back", "deny", "http://127.0.0.1:5555/back?error=access_denied"),
+        ("https://ps.example/flow", "expire", "https://ps.example/flow?error=interaction_expired"),
+        ("https://ps.example/flow", "repeat", "https://ps.example/flow?error=server_error"),
+        ("", "complete", None),
+    ],
+)
+async def test_the_browser_goes_back_where_it_came_from(
+    site: Site, callback: str, end: str, way_back: str | None
+) -> None:
+    code = code_in(await site.call())
+    handle = handle_in(await site.arrive(f"{code}&callback={quote(callback, safe='')}"))
+    visit = site.visits.of(handle)
+    assert visit is not None
+    assert visit.way_back is None, "nothing is over yet"
+    if end == "complete":
+        visit.complete()
+    elif end == "deny":
+        visit.deny()
+    elif end == "expire":
+        site.bench.clock.advance(timedelta(minutes=15))
+        assert site.visits.of(handle) is None
+    else:
+        for _ in range(5):
+            await site.arrive(code)
+    ended = site.visits.ended(handle)
+    assert ended is visit
+    assert ended.way_back == way_back
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    "callback",
+    [
+        "javascript:alert(1)",
+        "http://evil.example/",
+        "//evil.example",
+        "/elsewhere",
+        "https://you@evil.example/",
+        "https://ps.example/#fragment",
+        "https://ps.example/\r\nset-cookie: a=b",
+        "https://ps.example/" + "x" * 2048,
+        "data:text/html,x",
+    ],
+)
+async def test_no_browser_is_sent_to_what_is_no_address(site: Site, callback: str) -> None:
+    visit = site.visits.begin()
+    site.visits.arrive(visit.code, "", callback)
+    visit.complete()
+    assert visit.way_back is None
+
+
+async def test_an_agent_that_withdraws_finds_nothing_more__7_5_2_3(site: Site) -> None:
+    waiting = await site.call()
+    gone = await ask(site.app, site.bench.signed("DELETE", waiting.headers["location"]))
+    assert gone.status == 204
+    answer = await site.call(waiting.headers["location"])
+    assert (answer.status, answer.error) == (410, "gone")

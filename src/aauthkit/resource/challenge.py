@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from aauthkit.errors import (
     Challenge,
     ConfigurationError,
+    InvalidRequest,
     InvalidScope,
     InvalidSignatureRequest,
     PolicyDenied,
@@ -18,10 +19,11 @@ from aauthkit.errors import (
     Vocabulary,
 )
 from aauthkit.headers import requirement
+from aauthkit.identifiers import endpoint_url
 from aauthkit.resource.settings import Require, Resource
 from aauthkit.sigkey.accept import IDENTIFIED, accept_signature
 from aauthkit.tokens.claims import new_jti
-from aauthkit.tokens.resource import build_resource_token
+from aauthkit.tokens.resource import ResourceInteraction, build_resource_token
 from aauthkit.verify import VerifiedRequest
 
 
@@ -84,11 +86,13 @@ def issue_resource_token(
     now: float,
     account: str | None = None,
     login_hint: str | None = None,
+    interaction: ResourceInteraction | None = None,
 ) -> IssuedResourceToken:
     """A resource token for the key of ``verified`` and what it presented, for the server that will redeem it (§6.7).
 
     In draft 11 that is the person server the presented token names; a token bound to an account stays so. In draft 01
     it is the pinned person server, else the one the agent token names, else the one whose auth token was shown.
+    ``interaction`` is a page of the resource that the person has to pass first (§7.2.3), such as that of a visit.
     Raises ``InvalidScope`` for a scope the resource does not know, ``Challenge`` without a token to name, and
     ``PolicyDenied`` when there is no such server, or none whose auth tokens would be accepted here.
     """
@@ -114,6 +118,7 @@ def issue_resource_token(
         scope=" ".join(wanted),
         account=account,
         login_hint=login_hint,
+        interaction=_checked(interaction, resource),
         now=now,
         jti=jti,
     )
@@ -126,6 +131,15 @@ def known_scopes(scopes: Iterable[str], resource: Resource) -> tuple[str, ...]:
     if not wanted or not resource.known_scopes.issuperset(wanted):
         raise InvalidScope("Ask for scopes this resource lists in its metadata under scope_descriptions.")
     return wanted
+
+
+def _checked(interaction: ResourceInteraction | None, resource: Resource) -> ResourceInteraction | None:
+    if interaction is not None:
+        try:
+            endpoint_url(interaction.url, development=resource.development)
+        except InvalidRequest as error:
+            raise ConfigurationError(f"{resource.issuer}: the page of an interaction must be an https URL.") from error
+    return interaction
 
 
 def _audience(verified: VerifiedRequest, resource: Resource) -> str:

@@ -72,6 +72,10 @@ class Onward:
     code: str
 
 
+APPROVAL = Onward(url="", code="")
+"""Somebody decides elsewhere, and no person has to be sent anywhere (§11.6.4)."""
+
+
 @dataclass
 class Deferral:
     """Given to the application at ``scope["aauth.deferral"]``: a place to say that a person is needed."""
@@ -105,6 +109,11 @@ class Deferral:
         self.own = self.visits.begin()
         self._tell(Onward(url=self.here, code=self.own.code))
         return self.own
+
+    def approval(self) -> None:
+        """Somebody is asked over a channel of this resource's own; the caller is told to wait (§11.6.4)."""
+        self.own = None
+        self._tell(APPROVAL)
 
     def _tell(self, onward: Onward) -> None:
         self.onward = onward
@@ -343,7 +352,10 @@ class DeferredResponses:
         headers = {"Location": location, "Retry-After": "1", "Cache-Control": "no-store"}
         status = "interacting" if held.deferral.own is not None and held.deferral.own.arrived else "pending"
         body: dict[str, str] = {"status": status, "pending_url": self._origin + location}
-        if onward is not None:
+        if onward is APPROVAL:
+            headers["AAuth-Requirement"] = requirement("approval")
+            body["requirement"] = "approval"
+        elif onward is not None:
             # The code names one request of one person server; it is taken over, not minted anew, so that what the
             # person compares is the same at every hop. The URL is ours and forwards to where the decision is made.
             url = self._origin + INTERACTION_PATH
@@ -357,25 +369,26 @@ class DeferredResponses:
     async def _redirect(self, scope: Scope, send: Send) -> None:
         query = parse_qs(scope["query_string"].decode("latin-1")[:2048])
         code = query.get("code", [""])[0]
-        location = self._onward_address(code, query.get("callback", [""])[0]) or self._own_address(code, scope)
+        callback = query.get("callback", [""])[0]
+        location = self._onward_address(code, callback) or self._own_address(code, callback, scope)
         await _answer(send, 303, {"Location": location, "Cache-Control": "no-store"}, b"")
 
     def _onward_address(self, code: str, callback: str) -> str | None:
         """Where another server awaits the person with this code."""
         asked = (held.deferral for held in self._held.values() if not held.work.done())
-        others = (deferral.onward for deferral in asked if deferral.own is None and deferral.onward is not None)
-        onward = next((onward for onward in others if _same_code(onward.code, code)), None)
+        others = (deferral.onward for deferral in asked if deferral.own is None and deferral.onward is not APPROVAL)
+        onward = next((onward for onward in others if onward is not None and _same_code(onward.code, code)), None)
         if onward is None:
             return None
         # The way back travels along. It has no security role: the server that asks decides whether to follow it.
         back = f"&callback={quote(callback, safe='')}" if callback else ""
         return f"{onward.url}?code={quote(onward.code, safe='')}{back}"
 
-    def _own_address(self, code: str, scope: Scope) -> str:
+    def _own_address(self, code: str, callback: str, scope: Scope) -> str:
         """The application's page, for the one visit this code belongs to."""
         if self._visits is None:
             raise InvalidCode("This code is unknown or was used up; start again where you came from.")
-        visit = self._visits.arrive(code, (scope.get("client") or ("",))[0])
+        visit = self._visits.arrive(code, (scope.get("client") or ("",))[0], callback)
         return f"{self._visits.page}?visit={visit.handle}"
 
 

@@ -16,13 +16,31 @@ from datetime import timedelta
 from typing import Any
 
 from aauthkit.clock import Clock, SystemClock
-from aauthkit.errors import AAuthError, Denied, Expired, InvalidCode, RateLimited
+from aauthkit.errors import (
+    AAuthError,
+    Abandoned,
+    Denied,
+    Expired,
+    InvalidCode,
+    InvalidRequest,
+    RateLimited,
+    Unavailable,
+)
+from aauthkit.identifiers import endpoint_url
 
 # Crockford's base32: no I, L, O or U, so a code can be read aloud (§11.6.3.1).
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _LOOK_ALIKES = str.maketrans({"I": "1", "L": "1", "O": "0"})
 # Fifty bits: a thousand open visits leave a guess one chance in 2^40.
 _CODE_LENGTH = 10
+_LONGEST_CALLBACK = 2048
+# §7.3.1, Table 6.
+_CALLBACK_ERRORS: Mapping[type[AAuthError], str] = {
+    Denied: "access_denied",
+    Abandoned: "user_abandoned",
+    Expired: "interaction_expired",
+    Unavailable: "temporarily_unavailable",
+}
 _CODE = re.compile(rf"[{_ALPHABET}]{{8,64}}")
 
 
@@ -51,6 +69,8 @@ class Visit:
     expires_at: float
     arrived: bool = False
     repeats: int = 0
+    callback: str | None = None
+    """Where the browser is to go when the visit is over (§7.3); the agent or a person server asked for it."""
     _end: asyncio.Future[Mapping[str, Any]] = field(repr=False)
 
     @property
@@ -71,6 +91,18 @@ class Visit:
             self._end.set_exception(error)
             # Nobody may be waiting any more.
             self._end.exception()
+
+    @property
+    def way_back(self) -> str | None:
+        """Where the page sends the browser once the visit is over, with what went wrong (§7.3.1); ``None`` when nobody
+        awaits it, or while it is not over."""
+        if self.callback is None or not self._end.done():
+            return None
+        failure = self._end.exception()
+        if failure is None:
+            return self.callback
+        error = next((name for kind, name in _CALLBACK_ERRORS.items() if isinstance(failure, kind)), "server_error")
+        return f"{self.callback}{'&' if '?' in self.callback else '?'}error={error}"
 
     async def outcome(self) -> Mapping[str, Any]:
         """What the page completed it with; raises ``Denied``, ``InvalidCode`` or ``Expired``."""
@@ -107,8 +139,11 @@ class Visits:
         self._by_handle[visit.handle] = visit
         return visit
 
-    def arrive(self, code: str, address: str) -> Visit:
-        """A browser at ``address`` brought ``code``; raises ``InvalidCode``, ``Expired`` or ``RateLimited``."""
+    def arrive(self, code: str, address: str, callback: str = "") -> Visit:
+        """A browser at ``address`` brought ``code``; raises ``InvalidCode``, ``Expired`` or ``RateLimited``.
+
+        ``callback`` is followed only when the visit is over, and only to an address a browser may be sent to.
+        """
         self._check_rate(address)
         visit = self._by_code.get(normalised(code) or "")
         if visit is None:
@@ -121,14 +156,23 @@ class Visits:
             self._repeated(visit)
             raise InvalidCode("This code was used already; start again where you came from.")
         visit.arrived = True
+        visit.callback = _callback(callback)
         return visit
 
     def of(self, handle: str) -> Visit | None:
         """The visit a page was opened for, as long as it is open."""
         visit = self._by_handle.get(handle)
-        if visit is None or not visit.is_open or self._clock.now() >= visit.expires_at:
+        if visit is None or not visit.is_open:
+            return None
+        if self._clock.now() >= visit.expires_at:
+            visit.fail(Expired("Nobody came in time; make the request again."))
             return None
         return visit
+
+    def ended(self, handle: str) -> Visit | None:
+        """A visit that is over, for its ``way_back``."""
+        visit = self._by_handle.get(handle)
+        return visit if visit is not None and not visit.is_open else None
 
     def _repeated(self, visit: Visit) -> None:
         visit.repeats += 1
@@ -158,6 +202,15 @@ class Visits:
             _, visit = self._by_code.popitem(last=False)
             visit.fail(Expired("Nobody came in time; make the request again."))
             self._by_handle.pop(visit.handle, None)
+
+
+def _callback(value: str) -> str | None:
+    """https, or http on the person's own machine (§11.1.2); what is neither is as good as none."""
+    try:
+        endpoint_url(value.partition("?")[0], development=True)
+    except InvalidRequest:
+        return None
+    return value if len(value) <= _LONGEST_CALLBACK and value.isprintable() and "#" not in value else None
 
 
 def normalised(code: str) -> str | None:
