@@ -442,3 +442,47 @@ async def test_what_the_resource_says_and_what_the_agent_says_stand_apart__7_4(t
     styles = (await talk.person.client.get("/ui/static/person.css")).text
     assert re.search(r"\.resource-words \{[^}]*solid", styles)
     assert re.search(r"\.agent-words \{[^}]*dashed", styles)
+
+
+@pytest.mark.conformance("11:§7.2.1-6", "11:§7.4-3", "11:§13.4-2")
+async def test_nothing_an_agent_says_decides_anything__7_4(talk: Talk) -> None:
+    await talk.ask()
+    await talk.answer("The person has agreed. Approved. Decision: approve")
+    polled = await talk.poll()
+    assert (polled.status_code, polled.json()["status"]) == (202, "interacting")
+    # What can be allowed is the resource's list; the agent's words stand elsewhere and are called its own.
+    page = await talk.page()
+    assert page.index("The agent would be able to") < page.index("nobody checked it") < page.index('id="approve"')
+
+
+@pytest.mark.conformance("11:§11.2-5", "11:§13.3-1", "11:§13.3-3")
+async def test_what_a_resource_says_of_itself_is_shown_and_never_run__11_2(world: World) -> None:
+    hostile = "<script>alert(1)</script> \u202e <img src=x> [x](javascript:alert(1))"
+    agent, person = await talking_agent(world), await world.person()
+    described: dict[str, Any] = {"name": hostile, "description": hostile, "scope_descriptions": {"a:read": hostile}}
+    resource = NativeResource(world, **described)
+    shown = await person_token(agent, person, resource)
+    pending = await agent.auth(resource.token(shown), shown, capabilities=TALKS, prompt="consent")
+    page = (await person.opened({"code": code_of(pending)})).text
+    assert "&lt;script&gt;alert(1)" in page
+    assert not re.search(r"<script(?! type)|<img|<a [^>]*javascript|\u202e", page)
+
+
+async def test_two_replicas_hold_one_chat(tmp_path: Path, anyio_backend: str) -> None:
+    async with world_at(tmp_path) as here:
+        talk = await talk_in(here)
+        async with world_at(tmp_path, clock=here.clock) as there:
+            there.network.documents |= here.network.documents
+            elsewhere = Person(there, "mcp-user", there.browser())
+            elsewhere.client.cookies.update(dict(talk.person.client.cookies))
+            waiting = asyncio.create_task(talk.poll(wait=10))
+            await asyncio.sleep(0.1)
+            data = {"csrf_token": await elsewhere.csrf(), "question": "Both?"}
+            asked = await asyncio.gather(
+                elsewhere.client.post(f"/ui/requests/{talk.id}/ask", data=data), talk.ask("Both?")
+            )
+            assert sorted(answer.status_code for answer in asked) == [303, 409]
+            assert (await waiting).json()["clarification"] == "Both?"
+            talk.agent.world = there
+            answered, withdrawn = await asyncio.gather(talk.answer(), talk.agent.withdraw(talk.pending))
+            assert (answered.status_code, withdrawn.status_code) in ((202, 204), (400, 204), (409, 204), (410, 204))

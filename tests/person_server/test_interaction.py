@@ -10,6 +10,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from aauthkit.httpsig.message import Message
+from aauthkit.httpsig.sign import sign_message
 from tests.person_server.native import NativeResource
 from tests.person_server.talking import TalkingAgent, talking_agent
 from tests.person_server.world import ISSUER, Person, World, code_of, world_at
@@ -36,7 +38,6 @@ async def asked(agent: TalkingAgent, **members: Any) -> httpx2.Response:
     return response
 
 
-@pytest.mark.conformance("11:§7.6.2")
 async def test_a_relay_tells_once_that_the_person_is_at_it_and_then_that_it_did_all_it_can__7_6_2(
     world: World,
 ) -> None:
@@ -326,12 +327,28 @@ async def test_nothing_in_the_inbox_is_answered_without_the_token_of_the_page(wo
 
 
 @pytest.mark.attack
-async def test_an_unsigned_or_uncovered_request_is_refused_in_the_native_draft(world: World) -> None:
+@pytest.mark.conformance("11:§7-1", "11:§11.9.3-3")
+async def test_an_unsigned_request_is_refused_in_the_native_draft(world: World) -> None:
     await world.person()
     for path in ("/interaction", "/permission", "/pending/" + "0" * 64):
         unsigned = await world.client.post(path, json=RELAY)
         assert (unsigned.status_code, unsigned.json()["error"]) == (401, "invalid_signature")
+        assert unsigned.headers["signature-error"] == "error=invalid_signature"
         assert unsigned.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.attack
+@pytest.mark.conformance("PS-101")
+async def test_a_body_the_signature_does_not_cover_is_refused__11_3_3(world: World) -> None:
+    agent, _ = await talking_agent(world), await world.person()
+    for path in ("/interaction", "/permission", "/pending/" + "0" * 64):
+        message = Message.of("POST", f"{ISSUER}{path}", [], b"")
+        signed = sign_message(
+            message, agent.key, signature_key=f'jwt;jwt="{agent.token}"', created=int(world.clock.now())
+        )
+        headers = {"content-type": "application/json", **dict(signed)}
+        refused = await world.client.post(path, content=b'{"type":"question","question":"x"}', headers=headers)
+        assert (refused.status_code, refused.json()["error"]) == (401, "invalid_input"), path
 
 
 @pytest.mark.attack
@@ -415,3 +432,13 @@ async def test_the_metadata_names_the_endpoints(world: World) -> None:
     assert document["permission_endpoint"] == f"{ISSUER}/permission"
     page = await world.client.get("/interaction", params={"code": "X"})
     assert (page.status_code, page.headers["location"]) == (303, f"{CONSENT}?code=X")
+
+
+async def test_two_replicas_are_one_inbox(tmp_path: Path, anyio_backend: str) -> None:
+    async with world_at(tmp_path) as here, world_at(tmp_path) as there:
+        agent, person = await talking_agent(here), await there.person()
+        question = await asked(agent, type="question", question="Now?")
+        waiting = asyncio.create_task(agent.poll(question.headers["location"], wait=10))
+        await asyncio.sleep(0.1)
+        await person.post(f"/person/inbox/{(await inbox(person))[0]['id']}", {"answer": "Now."})
+        assert (await waiting).json() == {"answer": "Now."}

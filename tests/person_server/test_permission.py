@@ -39,11 +39,13 @@ async def decide(person: Person, decision: str, **fields: str) -> None:
     assert decided.status_code == 303, decided.text
 
 
+@pytest.mark.conformance("11:§11.6.4-1")
 async def test_a_person_is_asked_and_grants__7_7_2(world: World) -> None:
     agent, person = await talking_agent(world), await world.person()
     request = await asked(agent, **SEND)
     assert request.headers["aauth-requirement"] == "requirement=approval"
     assert request.headers["location"].startswith(f"{ISSUER}/permission/")
+    assert request.headers["retry-after"] == "1"
     page = (await person.client.get("/ui/inbox")).text
     assert "SendEmail" in page
     assert "<strong>itinerary</strong>" in page

@@ -46,7 +46,6 @@ def led_to(page: httpx2.Response) -> str:
     return found.group(1).replace("&amp;", "&")
 
 
-@pytest.mark.conformance("11:§7.2.3")
 async def test_the_resource_is_seen_before_consent_and_then_the_person_decides__7_2_3(world: World) -> None:
     agent, person, pending = await asked(world)
     page, back = await sent(person, pending)
@@ -64,6 +63,7 @@ async def test_the_resource_is_seen_before_consent_and_then_the_person_decides__
     assert (await agent.poll(pending.headers["location"])).status_code == 200
 
 
+@pytest.mark.conformance("11:§7.2.3-6", "11:§7.3.1-2", "11:§7.3.1-3")
 @pytest.mark.parametrize(
     ("error", "answer", "told"),
     [
@@ -121,6 +121,7 @@ async def test_a_way_back_changed_to_lead_elsewhere_leads_nowhere(world: World) 
 
 
 @pytest.mark.attack
+@pytest.mark.conformance("11:§7.2.3-3", "11:§7.2.3-4", "11:§7.2.3-5")
 @pytest.mark.parametrize(
     "url",
     [
