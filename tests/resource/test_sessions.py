@@ -438,7 +438,9 @@ async def test_the_browser_goes_back_where_it_came_from(
         "https://you@evil.example/",
         "https://ps.example/#fragment",
         "https://ps.example/\r\nset-cookie: a=b",
-        "https://ps.example/" + "x" * 2048,
+        "https://ps.example/?id=7#fragment",
+        "https://ps.example/?id=7\r\nset-cookie: a=b",
+        "https://ps.example/?" + "x" * 2048,
         "data:text/html,x",
     ],
 )
