@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx2
 
-from aauthkit import DRAFT_01, AAuthError, Agent
+from aauthkit import AAuthError, Agent
 from aauthkit.agent import print_address
 
 
@@ -19,7 +19,6 @@ async def read(url: str) -> str:
         name="Example reader",
         state=Path(".state/example-reader"),
         ticket=os.environ.get("AAUTH_TICKET"),
-        draft=DRAFT_01,
         development=True,
     )
     async with agent, agent.http_client(auth=agent.auth(on_interaction=print_address)) as client:

@@ -10,14 +10,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from aauthkit import DRAFT_01, PrivateKey, Require, Resource, Trust, TrustedIssuer, protect, verified_of
+from aauthkit import DRAFT_11, PrivateKey, Require, Resource, Trust, TrustedIssuer, protect, verified_of
 
 PERSON_SERVER = "http://127.0.0.1:8765"
 
 
 async def orders(request: Request) -> JSONResponse:
     caller = verified_of(request.scope)
-    return JSONResponse({"agent": caller.agent, "scope": caller.scope, "orders": ["two chairs"]})
+    return JSONResponse({"person": caller.sub, "scope": caller.scope, "orders": ["two chairs"]})
 
 
 resource = Resource(
@@ -29,7 +29,7 @@ resource = Resource(
     signing_key=PrivateKey.load_or_create(Path(".state/orders/key.pem")),
     agent_providers=Trust.only([TrustedIssuer(issuer=PERSON_SERVER, domain="agent-server.example")]),
     auth_issuers=Trust.only([TrustedIssuer(issuer=PERSON_SERVER)]),
-    draft=DRAFT_01,
+    draft=DRAFT_11,
     development=True,
 )
 app = protect(Starlette(routes=[Route("/orders", orders)]), resource)

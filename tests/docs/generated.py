@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import re
 import tempfile
+from itertools import groupby
 from pathlib import Path
 
 from aauthkit import jwt as jws
 from aauthkit.agent import Agent
+from aauthkit.agent.answers import ANSWERS, Move
 from aauthkit.demo.supervisor.choices import Choices
 from aauthkit.demo.supervisor.console import table
 from aauthkit.demo.supervisor.parts import demo_parts
@@ -28,7 +30,7 @@ _QUESTION = {"jsonrpc": "2.0", "id": 1, "method": "message/send", "params": "…
 
 async def texts(scratch: Path) -> Texts:
     """Every generated text, by name."""
-    found = {"demo-table": demo_table(scratch), "pending-states": pending_states()}
+    found = {"demo-table": demo_table(scratch), "pending-states": pending_states(), "agent-answers": agent_answers()}
     for tell in (_identity, _published, _autonomous, _user_consent, _delegation):
         state = scratch / tell.__name__
         state.mkdir()
@@ -49,6 +51,18 @@ def pending_states() -> str:
         f"{state:<{width}} ──► {'  '.join(other for other in TRANSITIONS if other in targets) or '(the end)'}"
         for state, targets in TRANSITIONS.items()
     ]
+    return "\n".join(lines) + "\n"
+
+
+def agent_answers() -> str:
+    """The table of `agent/answers.py`, drawn; rows with one move and section stand together."""
+    groups = [
+        (f"{status} {says.value}: {', '.join('any other' if row.word == '*' else row.word for row in rows)}", move)
+        for (status, says, move), rows in (
+            (key, list(found)) for key, found in groupby(ANSWERS, key=lambda row: (row.status, row.says, row.move))
+        )
+    ]
+    lines = [f"{said}\n    ──► {move.value}" for said, move in (*groups, ("anything else", Move.HAND_OVER))]
     return "\n".join(lines) + "\n"
 
 

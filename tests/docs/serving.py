@@ -76,6 +76,7 @@ def person_server(state: Path) -> Iterator[RunningPersonServer]:
         oidc_client="aauth-person-server",
         development=True,
         open_consent=True,
+        unasked_resources=("any",),
     )
 
     with _thread(_PersonServer(asked, port)):

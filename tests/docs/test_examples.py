@@ -90,7 +90,7 @@ async def test_without_a_signature_the_orders_are_401(stage: Stage) -> None:
     async with httpx2.AsyncClient(trust_env=False) as client:
         response = await client.get(f"{stage.orders}/orders")
     assert response.status_code == 401
-    assert response.headers["aauth-requirement"] == "requirement=agent-token"
+    assert response.headers["aauth-requirement"] == "requirement=person-token"
 
 
 @pytest.mark.parametrize("block", blocks("python", "yaml"), ids=str)
