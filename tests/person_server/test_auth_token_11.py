@@ -27,7 +27,7 @@ from tests.person_server.native import (
 from tests.person_server.world import ISSUER, World
 
 pytestmark = pytest.mark.anyio
-ASKING = {"capabilities": ["interaction"]}
+ASKING: dict[str, Any] = {"capabilities": ["interaction"]}
 
 
 @pytest.fixture

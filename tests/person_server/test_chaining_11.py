@@ -30,7 +30,7 @@ from tests.person_server.native import (
 from tests.person_server.world import DOMAIN, ISSUER, World, world_at
 
 pytestmark = pytest.mark.anyio
-ASKING = {"capabilities": ["interaction"]}
+ASKING: dict[str, Any] = {"capabilities": ["interaction"]}
 FINAL = "http://final.localhost:3300"
 
 

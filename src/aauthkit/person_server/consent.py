@@ -13,6 +13,7 @@ from aauthkit.errors import AAuthError, AgentRevoked, Conflict, Expired, Invalid
 from aauthkit.person_server.attempts import CodeAttempts, TooManyAttempts
 from aauthkit.person_server.callbacks import outcome_of_error
 from aauthkit.person_server.codes import code_hash, normalise_code
+from aauthkit.person_server.openid import SignInAnew
 from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.settings import ALWAYS_ASK, PersonServerSettings
 from aauthkit.person_server.states import OPEN, State
@@ -27,6 +28,8 @@ class Decider:
 
     person_id: str | None
     """None only under `--open-consent`: then the person of the request is acted for."""
+    signed_in_at: float | None = None
+    """When they proved who they are, as far as that is known."""
 
     @property
     def counted_as(self) -> str:
@@ -88,6 +91,7 @@ class Consents:
         if request.state not in OPEN:
             raise Conflict(how_it_ended(request))
         if approved:
+            self.check_sign_in(decider, request)
             await self._check_agent(request)
             await self._check_seen(request, seen)
             if request.resource_interaction is not None:
@@ -96,6 +100,13 @@ class Consents:
             raise Conflict("This request changed or was decided a moment ago; look again.")
         self.changes.announce(pending_id, request.person_id)
         return request
+
+    def check_sign_in(self, decider: Decider, request: PendingRequest) -> None:
+        """`prompt=login`: whoever allows it signed in since the request was made. Raises `SignInAnew`."""
+        if "login" not in request.prompt.split() or decider.person_id is None:
+            return
+        if decider.signed_in_at is None or decider.signed_in_at < request.created_at:
+            raise SignInAnew("The agent asked that you sign in anew before you allow this.")
 
     async def abandon(self, decider: Decider, pending_id: str) -> PendingRequest:
         """The person leaves without deciding (§7.3.1 `user_abandoned`); raises like `decide`."""

@@ -47,6 +47,10 @@ class NotSignedIn(PeerError):
         return {"WWW-Authenticate": 'Bearer realm="person"'}
 
 
+class SignInAnew(NotSignedIn):
+    """Signed in, but not since the request was made that asks for it (AAuth-11 §7.2.1, `prompt=login`)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Claims:
     """Who the identity provider says this is."""
@@ -88,8 +92,11 @@ class OpenIDClient:
     async def aclose(self) -> None:
         await self._http.aclose()
 
-    async def authorization_url(self, state: str) -> str:
-        """Where the browser goes. Nonce and verifier follow from the state and our secret, so nothing is stored."""
+    async def authorization_url(self, state: str, *, anew: bool = False) -> str:
+        """Where the browser goes. Nonce and verifier follow from the state and our secret, so nothing is stored.
+
+        ``anew`` asks that the person proves who they are although the provider still knows them.
+        """
         endpoint = await self._endpoint("authorization_endpoint")
         challenge = b64url_encode(hashlib.sha256(self._verifier(state).encode()).digest())
         query = {
@@ -101,6 +108,7 @@ class OpenIDClient:
             "nonce": self._nonce(state),
             "code_challenge": challenge,
             "code_challenge_method": "S256",
+            **({"prompt": "login"} if anew else {}),
         }
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
 

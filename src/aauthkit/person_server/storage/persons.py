@@ -105,15 +105,16 @@ class PersonStore:
             )
         return token
 
-    async def person_of_session(self, token: str) -> Person | None:
+    async def person_of_session(self, token: str) -> tuple[Person, float] | None:
+        """Whose session it is, and since when."""
         query = (
-            select(persons)
+            select(persons, sessions.c.created_at.label("since"))
             .join(sessions, sessions.c.person_id == persons.c.id)
             .where(sessions.c.token_hash == hashed(token), sessions.c.expires_at > self._clock.now())
         )
         async with reading(self._engine) as connection:
             row = (await connection.execute(query)).first()
-        return None if row is None else _person(row)
+        return None if row is None else (_person(row), float(row.since))
 
     async def close_session(self, token: str) -> None:
         async with writing(self._engine) as connection:

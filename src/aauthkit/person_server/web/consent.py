@@ -85,6 +85,7 @@ class ConsentPages(Showing):
         found = await self._consents.own(_decider(signed_in), request.path_params["pending_id"])
         if found.state not in OPEN:
             return await self._over(signed_in, found, callback)
+        self._consents.check_sign_in(_decider(signed_in), found)
         found = await self._consents.open(_decider(signed_in), found.id)
         accepted = await accepted_callback(callback, found, self._directory)
         if found.resource_interaction is not None:
@@ -218,4 +219,4 @@ def _decoded(callback: str | None) -> str | None:
 
 
 def _decider(signed_in: SignedIn) -> Decider:
-    return Decider(person_id=signed_in.person.id)
+    return Decider(person_id=signed_in.person.id, signed_in_at=signed_in.since)

@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from aauthkit.errors import Conflict, NotFound
-from aauthkit.person_server.policy import rule_value
+from aauthkit.person_server.policy import KINDS, RESOURCE, rule_value
 from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.revocation.service import RevocationService
 from aauthkit.person_server.settings import PersonServerSettings
@@ -119,7 +119,8 @@ class Pages(Showing):
 
     @page
     async def login(self, request: Request) -> Response:
-        state, url = await self._sessions.begin(_local(request.query_params.get("return_to")))
+        return_to, anew = _local(request.query_params.get("return_to")), "anew" in request.query_params
+        state, url = await self._sessions.begin(return_to, anew=anew)
         response = RedirectResponse(url, status_code=303)
         self._sessions.set_login(response, state)
         return response
@@ -175,7 +176,7 @@ class Pages(Showing):
     @page
     async def change_rules(self, request: Request) -> Response:
         signed_in, form = await self.form(request)
-        kind = one_of(form, "kind", {"exact": "exact", "prefix": "prefix"})
+        kind = one_of(form, "kind", {kind: kind for kind in (*KINDS, RESOURCE)})
         value = rule_value(text_in(form, "value").strip())
         if one_of(form, "ask", {"yes": True, "no": False}):
             await self._rules.set_rule(signed_in.person.id, kind, value, required=True)

@@ -19,7 +19,7 @@ from aauthkit.identifiers import is_loopback
 from aauthkit.person_server.callbacks import accepted_callback, callback_error, with_error
 from aauthkit.person_server.consent import Consents, Decider
 from aauthkit.person_server.openid import NotSignedIn
-from aauthkit.person_server.policy import rule_value
+from aauthkit.person_server.policy import KINDS, RESOURCE, rule_value
 from aauthkit.person_server.ports import AgentDirectory, KnownAgent, WaitingEnrolment
 from aauthkit.person_server.revocation.service import RevocationService
 from aauthkit.person_server.settings import PersonServerSettings
@@ -197,7 +197,7 @@ class PersonEndpoints:
         if signed_in is not None:
             if changing:
                 self._sessions.check_csrf(request, signed_in, request.headers.get(CSRF_HEADER))
-            return Decider(person_id=signed_in.person.id)
+            return Decider(person_id=signed_in.person.id, signed_in_at=signed_in.since)
         if self._settings.open_consent and _on_this_machine(request):
             return Decider(person_id=None)
         raise NotSignedIn("Sign in first.")
@@ -301,7 +301,7 @@ async def rules_json(rules: RuleStore, person_id: str) -> dict[str, Any]:
     return {
         "scopes": [rule.value for rule in found if rule.kind == "exact" and rule.required],
         "prefixes": [rule.value for rule in found if rule.kind == "prefix" and rule.required],
-        "never_asked": [rule.value for rule in found if not rule.required],
+        "never_asked": [rule.value for rule in found if rule.kind in KINDS and not rule.required],
     }
 
 
@@ -326,8 +326,12 @@ def _rule_in(members: Mapping[str, Any]) -> tuple[str, str]:
 
 async def stop_asking(rules: RuleStore, person_id: str, kind: str, value: str) -> None:
     """Take back the person's own rule; where the server has one, the person's says otherwise for their agents."""
-    if kind not in ("exact", "prefix"):
-        raise InvalidRequest("The kind of a rule is exact or prefix.")
+    if kind == RESOURCE:
+        # Without any rule a resource is asked about, so not asking takes one.
+        await rules.set_rule(person_id, kind, value, required=False)
+        return
+    if kind not in KINDS:
+        raise InvalidRequest("The kind of a rule is exact, prefix or resource.")
     await rules.remove_rule(person_id, kind, value)
     server: Sequence[Any] = await rules.rules_for(SERVER)
     if any((rule.kind, rule.value, rule.required) == (kind, value, True) for rule in server):

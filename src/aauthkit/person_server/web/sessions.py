@@ -29,6 +29,8 @@ class SignedIn:
 
     person: Person
     session: str | None = None
+    since: float | None = None
+    """When the session was opened; a bearer token does not say when its person last signed in."""
 
 
 class Sessions:
@@ -57,7 +59,7 @@ class Sessions:
             return SignedIn(person=person)
         session = request.cookies.get(self._cookie)
         found = await self._persons.person_of_session(session) if session else None
-        return None if found is None else SignedIn(person=found, session=session)
+        return None if found is None else SignedIn(person=found[0], session=session, since=found[1])
 
     async def required(self, request: Request) -> SignedIn:
         signed_in = await self.who(request)
@@ -80,10 +82,10 @@ class Sessions:
 
     # Sign-in and sign-out
 
-    async def begin(self, return_to: str) -> tuple[str, str]:
+    async def begin(self, return_to: str, *, anew: bool = False) -> tuple[str, str]:
         """The state of a new sign-in and the address to send the browser to."""
         state = secrets.token_urlsafe(32)
-        url = await self._openid.authorization_url(state)
+        url = await self._openid.authorization_url(state, anew=anew)
         await self._persons.begin_login(state, return_to=return_to, lifetime=self._settings.login_time)
         return state, url
 

@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from aauthkit.drafts import NATIVE
 from aauthkit.errors import AAuthError, InvalidRequest, MisuseError
 from aauthkit.person_server.markdown import safe_html
-from aauthkit.person_server.openid import NotSignedIn
+from aauthkit.person_server.openid import NotSignedIn, SignInAnew
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.web.sessions import Sessions, SignedIn
 from aauthkit.serving import read_body
@@ -52,7 +52,7 @@ def page(handler: Callable[[P, Request], Awaitable[Response]]) -> Callable[[P, R
             return await handler(self, request)
         except NotSignedIn as error:
             if request.method == "GET" and request.scope["path"] != "/ui/callback":
-                return self.to_login(request)
+                return self.to_login(request, anew=isinstance(error, SignInAnew))
             return self.error(error, None)
         except AAuthError as error:
             return self.error(error, await self.visitor(request))
@@ -90,10 +90,11 @@ class Showing:
         response.headers.update({} if ours else error.headers(NATIVE))
         return response
 
-    def to_login(self, request: Request) -> Response:
+    def to_login(self, request: Request, *, anew: bool = False) -> Response:
         query = request.scope["query_string"].decode("latin-1")
         here = request.scope["path"] + (f"?{query}" if query else "")
-        return RedirectResponse(f"/ui/login?{urlencode({'return_to': here})}", status_code=303)
+        wanted = {"return_to": here} | ({"anew": "1"} if anew else {})
+        return RedirectResponse(f"/ui/login?{urlencode(wanted)}", status_code=303)
 
     async def form(self, request: Request) -> tuple[SignedIn, FormData]:
         """The person and the form, its CSRF token checked."""
