@@ -133,6 +133,8 @@ def session_credential(verified: VerifiedRequest) -> str | None:
 class ManagedAccess:
     """ASGI, inside ``DeferredResponses``: an agent without a session waits until its person has settled the matter.
 
+    An agent that declared no `interaction` is asked all the same: its person server may bring the person here for it,
+    and one that cannot be helped says so itself (§11.7 leaves it to the agent to declare).
     The application then runs with what was settled at ``scope["aauth.session"]`` (``session_of``), and its answer
     carries a session token for the calls to come. A session that is ageing is replaced in the same way.
     """
