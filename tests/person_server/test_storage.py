@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import inspect, text
@@ -158,6 +159,21 @@ def test_the_state_table_ends_in_delivered_and_nothing_leaves_it() -> None:
     assert all(not (TRANSITIONS[state] & OPEN) for state in set(State) - OPEN)
     assert (out_of_time(State.WAITING), out_of_time(State.INTERACTING)) == (State.EXPIRED, State.ABANDONED)
     assert out_of_time(State.CLARIFYING) is State.EXPIRED
+
+
+async def test_what_was_replaced_since_it_was_seen_is_not_approved(
+    engine: AsyncEngine, person_id: str, clock: FixedClock
+) -> None:
+    store = DecisionStore(engine, clock)
+    await store.open_request(replace(new_request(person_id), resource_token_jti="second"))
+    values: dict[str, Any] = {
+        "decided_by": "p",
+        "answer_text": None,
+        "remembered_until": 9e9,
+        "single_use": frozenset(),
+    }
+    assert not await store.approve("one", **values, as_seen="first")
+    assert await store.approve("one", **values, as_seen="second")
 
 
 @pytest.mark.parametrize("target", [State.APPROVED, State.DENIED])

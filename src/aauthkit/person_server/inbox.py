@@ -145,11 +145,7 @@ class Inbox:
         """The item once it is answered, the one time it is; raises what the refusals above say, 410 after that."""
         item = await self.store.by_handle(hashed(handle)) if _HANDLE.fullmatch(handle) else None
         # §13.2: the agent's identity on every poll; another agent's URL looks like none.
-        if (
-            item is None
-            or item.kind not in kinds
-            or (item.agent_issuer, item.agent) != (asker.agent_issuer, asker.agent)
-        ):
+        if item is None or item.kind not in kinds or not asker.asked(item):
             raise NotFound("There is no such request for this agent.")
         if item.is_open and not wait:
             # Half the advertised interval: clocks and networks are forgiven, a busy loop is not.
