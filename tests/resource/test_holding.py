@@ -233,6 +233,8 @@ async def test_a_caller_that_hangs_up_does_not_undo_the_execution(site: Site, sh
     while not shop.orders:
         await asyncio.sleep(0.01)
     poll.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await poll
     shop.go_on.set()
     assert is_ordered(await site.poll(held, token=token))
     assert len(shop.orders) == 1

@@ -15,7 +15,6 @@ import json
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -286,8 +285,7 @@ class HeldInvocations:
             if loop.time() >= until:
                 return record
             if running is not None:
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait({running}, timeout=until - loop.time())
+                await asyncio.wait({running}, timeout=until - loop.time())
             else:
                 await asyncio.sleep(0.2)  # another process is at it
 
