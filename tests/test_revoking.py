@@ -96,7 +96,7 @@ ANSWERS: list[tuple[Fetched, Outcome | Deferred]] = [
     (Fetched(status=202, headers={"location": "/p"}), Deferred(location="/p", retry_after=5)),
     (Fetched(status=202, headers={"location": "/p", "retry-after": "soon"}), Deferred(location="/p", retry_after=5)),
     (
-        Fetched(status=202, headers={"location": "/p", "retry-after": "9" * 9}),
+        Fetched(status=202, headers={"location": "/p", "retry-after": "99999"}),
         Deferred(location="/p", retry_after=3600),
     ),
 ]

@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from aauthkit.clock import Clock
 from aauthkit.person_server.storage import Delivery, RevocationStore
-from aauthkit.revocation import Revocation
+from aauthkit.revocation import Outcome, Revocation
 from aauthkit.revoking import Revoker
 from aauthkit.tokens.resource import DWK as RESOURCE_DWK
 
@@ -38,19 +38,26 @@ class Outbox:
         self._wake = asyncio.Event()
         self._delivered = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._calls: set[asyncio.Task[Outcome]] = set()
+        self._stopping = False
         self._under_way: Counter[str] = Counter()
         self._forgot_at = float("-inf")
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
+        self._stopping = False
         worker = asyncio.create_task(self._run())
         try:
             yield
         finally:
-            tasks = [worker, *self._tasks]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            # Calls to others are broken off; what talks to the database is let finish, since a transaction that is
+            # cancelled half-way takes its connection with it.
+            self._stopping = True
+            self.wake()
+            await worker
+            for call in self._calls:
+                call.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def wake(self) -> None:
         """Something new was committed."""
@@ -58,20 +65,20 @@ class Outbox:
 
     async def wait_until_finished(self, cascade_id: str, *, longest: timedelta) -> bool:
         """Whether every recipient of the cascade has a terminal outcome, after at most ``longest``."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(longest.total_seconds()):
-                while not await self._store.is_finished(cascade_id):
-                    await self._next_delivery()
-        return await self._store.is_finished(cascade_id)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + longest.total_seconds()
+        while not (finished := await self._store.is_finished(cascade_id)) and (left := deadline - loop.time()) > 0:
+            await self._next_delivery(min(left, _LOOK_EVERY))
+        return finished
 
-    async def _next_delivery(self) -> None:
+    async def _next_delivery(self, longest: float) -> None:
         """A delivery here, or a moment in which another replica may have made one."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LOOK_EVERY), self._delivered:
+            async with asyncio.timeout(longest), self._delivered:
                 await self._delivered.wait()
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:
             self._wake.clear()
             try:
                 started = await self._start_what_is_due()
@@ -79,7 +86,7 @@ class Outbox:
             except Exception:  # the database may be away for a moment; what is in it is still there afterwards
                 _log.exception("deliveries could not be read")
                 started = 0
-            if not started:
+            if not started and not self._stopping:
                 # Not `wait_for`: on Python 3.11 it can lose a cancellation that comes together with what it waits for.
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_EVERY):
@@ -92,15 +99,21 @@ class Outbox:
         claimed = await self._store.claim(free, of_one=_MOST_OF_ONE_RECIPIENT, under_way=self._under_way)
         for delivery in claimed:
             self._under_way[delivery.recipient] += 1
-            task = asyncio.create_task(self._deliver(delivery))
+            revocation = Revocation(jti=delivery.jti, expires_at=int(delivery.expires_at))
+            call = asyncio.create_task(self._revoker.revoke(delivery.recipient, RESOURCE_DWK, revocation))
+            self._calls.add(call)
+            call.add_done_callback(self._calls.discard)
+            task = asyncio.create_task(self._finish(delivery, call))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return len(claimed)
 
-    async def _deliver(self, delivery: Delivery) -> None:
+    async def _finish(self, delivery: Delivery, call: asyncio.Task[Outcome]) -> None:
         try:
-            revocation = Revocation(jti=delivery.jti, expires_at=int(delivery.expires_at))
-            outcome = await self._revoker.revoke(delivery.recipient, RESOURCE_DWK, revocation)
+            await asyncio.wait([call])
+            if call.cancelled():
+                return
+            outcome = call.result()
             _log.info("revocation: jti=%s recipient=%s %s", delivery.jti, delivery.recipient, outcome)
             await self._store.finish(delivery, outcome)
         except Exception:  # not told: its lease runs out, and it is tried again
