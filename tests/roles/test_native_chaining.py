@@ -88,7 +88,7 @@ async def test_the_intermediary_calls_on_for_its_callers_person__10_1_1(
     asked = [crossing for crossing in network.to(PROVIDER) if crossing.token_type == AGENT][-1]
     own = jws.parse((asked.header("signature-key") or "").split('"')[1]).claims
     assert (own["iss"], own["sub"]) == (ORDERS, "aauth:agent@orders.localhost")
-    assert shown(network, STOCK) == [(AGENT, 401), (PERSON, 401), (AUTH, 200)]
+    assert shown(network, STOCK) == [(PERSON, 401), (AUTH, 200)]
 
 
 async def test_the_callers_person_server_is_asked_and_not_the_intermediarys_own__10_1_1(

@@ -13,7 +13,9 @@ from starlette.responses import JSONResponse, Response
 
 from aauthkit import jwt as jws
 from aauthkit.agent import Agent
+from aauthkit.agent.challenge import Carried, judge_challenge
 from aauthkit.clock import FixedClock
+from aauthkit.drafts import DRAFT_11
 from aauthkit.errors import (
     AAuthError,
     AccessServerUnreachable,
@@ -31,6 +33,7 @@ from aauthkit.errors import (
 )
 from aauthkit.keys import PrivateKey
 from aauthkit.tokens.presented import PresentedToken
+from aauthkit.tokens.resource import build_resource_token
 from tests.roles.conftest import Sleeps
 from tests.roles.native import AGENT, AUTH, PERSON, Told, asks, fault, get, presented_in, shown
 from tests.roles.network import Network
@@ -210,6 +213,42 @@ async def test_a_challenge_that_is_not_ours_goes_nowhere__6_7_3(
 
 
 @pytest.mark.attack
+@pytest.mark.conformance("11:§6.7.3-2", "AG-22")
+async def test_a_challenge_with_a_forged_signature_goes_nowhere__6_7_3_step_2(
+    told: Told, native: Agent, provider: Provider
+) -> None:
+    told.answers += [asks("person-token"), told.challenge(key=PrivateKey.generate(kid=told.key.kid))]
+    with pytest.raises(InvalidResponse):
+        await get(native)
+    assert provider.asked == []
+
+
+@pytest.mark.attack
+@pytest.mark.conformance("11:§9.4.4-2", "AG-23")
+async def test_an_auth_token_of_another_server_than_the_resource_named_is_shown_nowhere__9_4_4_step_2(
+    network: Network, told: Told, native: Agent
+) -> None:
+    """The resource wants its access server to decide; the person server's own word is not that."""
+    told.answers += [asks("person-token"), told.challenge(audience="http://access.localhost:3000")]
+    with pytest.raises(InvalidResponse, match="not the server the resource named"):
+        await get(native)
+    assert AUTH not in {kind for kind, _ in shown(network)}
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("endpoint", ["people", "tokens"])
+async def test_a_forged_token_from_the_person_server_is_shown_nowhere__9_4_4_step_1(
+    told: Told, native: Agent, provider: Provider, endpoint: str
+) -> None:
+    forger = PrivateKey.generate(kid=provider.native_key.kid)
+    issue = provider.name if endpoint == "people" else provider.grant
+    getattr(provider, endpoint).append(lambda request, body: issue(request, body, key=forger))
+    told.answers += [asks("person-token"), told.challenge()]
+    with pytest.raises(InvalidResponse):
+        await get(native)
+
+
+@pytest.mark.attack
 @pytest.mark.conformance("11:§6.7.3-5", "11:§6.7.3-5a", "11:§6.7.3-5b", "AG-22")
 @pytest.mark.parametrize("claim", ["jti", "sub", "ps", "mission_s256", "tenant"])
 async def test_a_challenge_that_names_another_token_or_person_goes_nowhere__6_7_3_step_5(
@@ -229,22 +268,49 @@ async def test_a_challenge_that_names_another_token_or_person_goes_nowhere__6_7_
 
 
 @pytest.mark.attack
+@pytest.mark.conformance("11:§6.7.3-5")
+async def test_a_challenge_is_carried_to_the_agents_own_person_server_only__6_7_3_step_5(
+    network: Network, told: Told, native: Agent, provider: Provider, clock: FixedClock
+) -> None:
+    """Also when it agrees with a token that came from elsewhere."""
+    credentials = native.identity.current
+    assert credentials is not None
+    presented = _presented("another-jti", ps="http://evil.localhost:6666")
+    raw = build_resource_token(
+        told.key,
+        DRAFT_11,
+        issuer=ORDERS,
+        audience=PROVIDER,
+        agent_jkt=credentials.key.thumbprint,
+        scope="orders:read",
+        now=clock.now(),
+        presented=presented,
+    )
+    carried = Carried(resource=ORDERS, credentials=credentials, ps=PROVIDER, presented=presented)
+    with pytest.raises(InvalidResponse, match="another person server"):
+        next(judge_challenge(raw, carried, discovery=native.discovery, clock=clock))
+
+
+def _presented(jti: str, *, ps: str = PROVIDER) -> PresentedToken:
+    return PresentedToken(
+        typ=PERSON,
+        issuer=ps,
+        dwk="aauth-person.json",
+        audience=ORDERS,
+        ps=ps,
+        sub="somebody",
+        jti=jti,
+        key=PrivateKey.generate().public,
+        expires_at=2_000_000_000,
+    )
+
+
+@pytest.mark.attack
 async def test_a_challenge_before_any_person_token_goes_nowhere__6_7(
     network: Network, told: Told, native: Agent, provider: Provider, clock: FixedClock
 ) -> None:
     """§6.7: without a verified person token there is nothing a resource token could name."""
-    presented = PresentedToken(
-        typ=PERSON,
-        issuer=PROVIDER,
-        dwk="aauth-person.json",
-        audience=ORDERS,
-        ps=PROVIDER,
-        sub="somebody",
-        jti="made-up",
-        key=PrivateKey.generate().public,
-        expires_at=int(clock.now()) + 600,
-    )
-    told.answers.append(told.challenge(presented=presented))
+    told.answers.append(told.challenge(presented=_presented("made-up")))
     with pytest.raises(InvalidResponse, match="no person token"):
         await get(native)
     assert provider.asked == []

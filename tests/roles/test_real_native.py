@@ -150,3 +150,21 @@ async def test_a_revoked_agent_is_stopped(network: Network, clock: FixedClock, s
     with pytest.raises(AAuthError):
         await get(backend, on_interaction=site.person.decide)
     assert {kind for kind, _ in shown(network)} == {AGENT}
+
+
+async def test_a_sub_agent_through_its_parent__10_2_3(
+    network: Network, clock: FixedClock, site: Site, backend: Agent
+) -> None:
+    publish(network, clock, settings())
+    child = backend.sub_agent("search1")
+    assert (await get(child, on_interaction=site.person.decide)).status_code == 200
+    assert shown(network) == [(AGENT, 401), (PERSON, 401), (AUTH, 200)]
+    first = jws.parse((network.to(ORDERS)[0].header("signature-key") or "").split('"')[1]).claims
+    assert first["parent_agent"] == backend.agent_id
+    assert presented(network, ORDERS)["cnf"] == first["cnf"]
+    # What the parent holds is its own, and the resource sees one person behind both.
+    child_shown = presented(network, ORDERS)
+    assert (await get(backend, on_interaction=site.person.decide)).status_code == 200
+    parent_shown = presented(network, ORDERS)
+    assert parent_shown["cnf"] != child_shown["cnf"]
+    assert parent_shown["sub"] == child_shown["sub"]
