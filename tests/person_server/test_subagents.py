@@ -10,10 +10,13 @@ import pytest
 
 from aauthkit import jwt as jws
 from aauthkit.drafts import DRAFT_11
+from aauthkit.identifiers import AgentIdentifier
 from aauthkit.keys import PrivateKey
 from aauthkit.sigkey.jkt_jwt import delegate
 from tests.person_server.native import (
+    BETWEEN,
     HERE,
+    Intermediary,
     NativeResource,
     approve,
     autonomous_at,
@@ -146,6 +149,26 @@ async def test_a_request_signed_by_a_sub_agent_is_refused__10_2_2(world: World) 
     ):
         response = await world.send("POST", path, body, sub.key, signed, {})
         assert refused(response) == (403, "authorization_denied")
+
+
+@pytest.mark.conformance("11:§10.2.2-2")
+async def test_a_sub_agent_of_an_intermediary_does_not_ask_either__10_2_2(world: World) -> None:
+    agent, between = await native_agent(world), Intermediary(world)
+    upstream = await agent.person_token(BETWEEN)
+    parent = AgentIdentifier.parse(between.agent_id)
+    between.renew("onwards+worker", parent_agent=parent)
+    assert refused(await between.person(HERE, upstream_token=upstream)) == (403, "authorization_denied")
+
+
+async def test_an_intermediary_gets_tokens_for_its_sub_agent__10_2_3(world: World) -> None:
+    agent, between = await native_agent(world), Intermediary(world)
+    upstream = await agent.person_token(BETWEEN)
+    parent, own, worker = AgentIdentifier.parse(between.agent_id), between.token, PrivateKey.generate()
+    between.renew("onwards+worker", parent_agent=parent, confirm=worker.public)
+    below, between.token = between.token, own
+    issued = claims_of(await between.person_token(HERE, upstream_token=upstream, subagent_token=below))
+    assert issued["cnf"] == {"jwk": worker.public.as_jwk(DRAFT_11)}
+    assert issued["sub"] == claims_of(await agent.person_token(HERE))["sub"]
 
 
 SUBAGENTS: list[tuple[dict[str, Any], str]] = [
