@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from aauthkit.agent_provider.storage import AgentStore
 from aauthkit.database import open_database
 from aauthkit.drafts import DRAFT_11
 from aauthkit.identifiers import AgentIdentifier
@@ -167,6 +168,38 @@ async def test_a_revoked_caller_ends_what_is_two_calls_away(world: World) -> Non
     middle = await first.person_token(THERE, upstream_token=await agent.person_token(BETWEEN))
     await person.post(f"/person/bindings/{agent.agent_id}/revoke")
     assert refused(await second.person(FINAL, upstream_token=middle)) == (400, "revoked_upstream_token")
+
+
+@pytest.mark.conformance("11:§9.4.5-4a", "PS-61")
+async def test_a_caller_its_provider_knows_no_more_ends_the_chain__9_4_5_step_4(world: World) -> None:
+    """Without any revocation of a token: the binding alone is gone."""
+    agent, between = await native_agent(world), Intermediary(world)
+    upstream = await agent.person_token(BETWEEN)
+    engine = open_database(world.state / "person.db")
+    try:
+        store = AgentStore(engine, world.clock)
+        known = await store.agent(agent.agent_id)
+        assert known is not None
+        await store.revoke(agent.agent_id, known.person_id)
+    finally:
+        await engine.dispose()
+    assert refused(await between.person(THERE, upstream_token=upstream)) == (400, "revoked_upstream_token")
+
+
+async def test_consent_along_a_chain_is_keyed_on_intermediaries_and_not_on_their_agents__10_1_1_1(
+    tmp_path: Path,
+) -> None:
+    trusting: dict[str, Any] = {"unasked_resources": (BETWEEN, THERE), "trusted_intermediaries": ("any",)}
+    async with world_at(tmp_path, **trusting) as world:
+        agent, first, person = await native_agent(world), Intermediary(world), await world.person()
+        second, upstream = Intermediary(world, issuer=THERE), await agent.person_token(BETWEEN)
+        middle = await first.person_token(THERE, upstream_token=upstream)
+        waiting = await second.person(FINAL, upstream_token=middle, **ASKING)
+        await approve(person, waiting)
+        assert (await second.poll(waiting.headers["location"])).status_code == 200
+        first.renew("renamed")
+        middle = await first.person_token(THERE, upstream_token=upstream)
+        assert (await second.person(FINAL, upstream_token=middle)).status_code == 200
 
 
 @pytest.mark.conformance("11:§10.1.1-2", "PS-64")
