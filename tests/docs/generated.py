@@ -31,7 +31,7 @@ _QUESTION = {"jsonrpc": "2.0", "id": 1, "method": "message/send", "params": "…
 async def texts(scratch: Path) -> Texts:
     """Every generated text, by name."""
     found = {"demo-table": demo_table(scratch), "pending-states": pending_states(), "agent-answers": agent_answers()}
-    for tell in (_identity, _published, _autonomous, _user_consent, _delegation):
+    for tell in (_identity, _published, _autonomous, _user_consent, _delegation, _native, _native_delegation):
         state = scratch / tell.__name__
         state.mkdir()
         found |= await tell(state)
@@ -133,6 +133,52 @@ async def _delegation(state: Path) -> Texts:
         return {
             "delegation-exchange": parts.request(exchanged),
             "delegation-token": parts.token(_presented(passed)),
+        }
+
+
+async def _native(state: Path) -> Texts:
+    """Draft 11, where a person is asked, and what they take back."""
+    async with system(state, "user-consent", draft="11") as parts:
+        agent = await parts.enrolled("backend")
+        await parts.unsigned(SUPPLY_CHAIN)
+        unsigned = parts.wire.exchanges[-1]
+        before = len(parts.wire.exchanges)
+        await _ask(parts, agent, asking=parts)
+        first, person, challenged, deferred, polled, passed = parts.wire.exchanges[before:]
+        told = {
+            "native-unsigned": parts.answer(unsigned),
+            "native-agent-token": parts.token(_presented(first)),
+            "native-person-required": parts.answer(first),
+            "native-person-request": parts.request(person),
+            "native-person-answer": parts.answer(person),
+            "native-person-token": parts.token(_presented(challenged)),
+            "native-challenge": parts.answer(challenged),
+            "native-resource-token": parts.token(_in_challenge(challenged)),
+            "native-exchange": parts.request(deferred),
+            "native-deferred": parts.answer(deferred),
+            "native-delivered": parts.answer(polled),
+            "native-auth-token": parts.token(_presented(passed)),
+            "native-upstream": parts.upstream(passed),
+        }
+        before = len(parts.wire.exchanges)
+        await parts.revoke(agent)
+        revoked = parts.wire.exchanges[before]
+        return told | {"native-revocation": parts.request(revoked)}
+
+
+async def _native_delegation(state: Path) -> Texts:
+    async with system(state, "user-consent", draft="11") as parts:
+        backend = await parts.enrolled("backend")
+        await _ask(parts, backend, asking=parts)
+        upstream = _presented(parts.wire.exchanges[-1])
+        planner = await parts.own_provider(SUPPLY_CHAIN)
+        await _ask(parts, planner, at=MARKET_ANALYSIS, upstream_token=upstream)
+        person, _challenged, exchanged, passed = parts.wire.exchanges[-4:]
+        return {
+            "native-onward-agent-token": parts.token(_presented(person)),
+            "native-onward-person": parts.request(person),
+            "native-onward-exchange": parts.request(exchanged),
+            "native-onward-token": parts.token(_presented(passed)),
         }
 
 

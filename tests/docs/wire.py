@@ -6,6 +6,7 @@ the service and obey. Clock, keys and names are fixed or cut, so that the same c
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -23,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from aauthkit import jwt as jws
 from aauthkit.agent import Agent, Interaction
 from aauthkit.agent.identity import EnrolledIdentity, stable_key_in
+from aauthkit.agent.own_provider import OwnProvider, provider_keys_in
 from aauthkit.agent_provider.storage import AgentStore
 from aauthkit.authz.outcome import Call, Result
 from aauthkit.authz.service import AuthorizationService
@@ -39,17 +41,19 @@ from aauthkit.demo.supervisor.choices import (
 from aauthkit.demo.supervisor.parts import PERSON
 from aauthkit.demo.supervisor.policy import authz_file
 from aauthkit.discovery import Discovery
-from aauthkit.drafts import DRAFT_01
+from aauthkit.drafts import DRAFT_01, Draft, draft_named
 from aauthkit.errors import Unavailable
+from aauthkit.flow import Call as ServerCall
 from aauthkit.flow import Fetch, Fetched
 from aauthkit.keys import PrivateKey, jwks
-from aauthkit.person_server.storage import SERVER, PersonStore, RuleStore
+from aauthkit.person_server.storage import SERVER, PersonStore, RevocationStore, RuleStore
 from aauthkit.resource.metadata import JWKS_PATH, METADATA_PATH, resource_jwks, resource_metadata
 from aauthkit.serving import message_from_scope
 
 START = 1_795_300_000.0
 SUPPLY_CHAIN = "http://supply-chain-agent.localhost:3000"
 MARKET_ANALYSIS = "http://market-analysis-agent.localhost:3000"
+_REVOCATION_PATH = "/aauth/revocation"
 _SHOWN_REQUEST = (
     "content-type",
     "content-digest",
@@ -106,6 +110,12 @@ class Wire(httpx2.AsyncBaseTransport):
         )
         return httpx2.Response(response.status_code, headers=response.headers, stream=httpx2.ByteStream(body))
 
+    async def call(self, request: ServerCall) -> Fetched:
+        """A server calls another."""
+        sent = httpx2.Request(request.method, request.url, headers=list(request.headers), content=request.body)
+        response = await self.handle_async_request(sent)
+        return Fetched(status=response.status_code, headers=dict(response.headers), body=await response.aread())
+
     async def fetch(self, request: Fetch) -> Fetched:
         app = self.apps.get(urlsplit(request.url).netloc)
         if app is None:
@@ -120,6 +130,8 @@ class Gateway:
 
     def __init__(self, service: AuthorizationService) -> None:
         self._service = service
+        # What stands behind it publishes by itself, at addresses that are open: by origin and path.
+        self.open: dict[str, dict[str, Any]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         host = next(value.decode() for name, value in scope["headers"] if name == b"host")
@@ -129,8 +141,15 @@ class Gateway:
         if scope["path"] in documents:
             await _answer(send, 200, {}, json.dumps(documents[scope["path"]](resource.settings)).encode())
             return
+        if (published := self.open.get(resource.settings.issuer + scope["path"])) is not None:
+            await _answer(send, 200, {}, json.dumps(published).encode())
+            return
         body = bytes((await receive()).get("body", b""))
         call = Call(message=message_from_scope(scope, body, issuer=resource.settings.issuer))
+        if scope["path"] == _REVOCATION_PATH:
+            await self._service.revoke(call)
+            await _answer(send, 200, {"Cache-Control": "no-store"}, b"")
+            return
         outcome = await self._service.decide(call)
         if outcome.result is Result.ALLOWED:
             await _answer(send, 200, {}, json.dumps(dict(outcome.set_headers)).encode())
@@ -145,7 +164,8 @@ class System:
     wire: Wire
     clock: FixedClock
     state: Path
-    decisions: list[str] = field(default_factory=list)
+    draft: Draft
+    gateway: Gateway
     _names: dict[str, str] = field(default_factory=dict)
 
     async def enrolled(self, name: str, *, acts_as: str | None = None) -> Agent:
@@ -155,13 +175,13 @@ class System:
             provider=PERSON_SERVER,
             name=name,
             stable_key=stable_key_in(self.state / name),
-            draft=DRAFT_01,
+            draft=self.draft,
             discovery=discovery,
             clock=self.clock,
             ticket=await self._ticket([acts_as] if acts_as else []),
         )
         agent = Agent(
-            identity, draft=DRAFT_01, discovery=discovery, clock=self.clock, fetcher=self.wire, transport=self.wire
+            identity, draft=self.draft, discovery=discovery, clock=self.clock, fetcher=self.wire, transport=self.wire
         )
         agent.enrol_behind(identity, self.state / name)
         await agent.wait_ready()
@@ -193,6 +213,32 @@ class System:
             fetcher=self.wire,
             transport=self.wire,
         )
+
+    async def own_provider(self, issuer: str) -> Agent:
+        """A resource as the agent it is when it calls on, published at the gateway as the demo's are."""
+        keys = provider_keys_in(self.state / "own-provider", (self.draft,))
+        identity = OwnProvider(issuer=issuer, keys=keys, drafts=(self.draft,), clock=self.clock, development=True)
+        self.gateway.open |= {issuer + path: document for path, document in identity.documents().items()}
+        discovery = Discovery(development=True, clock=self.clock)
+        agent = Agent(
+            identity, draft=self.draft, discovery=discovery, clock=self.clock, fetcher=self.wire, transport=self.wire
+        )
+        agent.problem = None
+        return agent
+
+    async def revoke(self, agent: Agent) -> None:
+        """The person takes back all that an agent has; returns when the resources know."""
+        engine = open_database(self.state / "person" / "person.db")
+        try:
+            owner = await PersonStore(engine, self.clock).named(PERSON, DEVELOPMENT_ISSUER)
+            store = RevocationStore(engine, self.clock, issuer=PERSON_SERVER)
+            cascade = await store.revoke_agent(
+                PERSON_SERVER, str(agent.agent_id), person_id=owner.id, handle_hash="not polled"
+            )
+            while not await store.is_finished(cascade.id):
+                await asyncio.sleep(0.02)
+        finally:
+            await engine.dispose()
 
     async def _ticket(self, resources: list[str]) -> str:
         engine = open_database(self.state / "person" / "person.db")
@@ -263,12 +309,14 @@ _TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 _CUTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r":[A-Za-z0-9+/]{30,}={0,2}:"), ":…:"),
     (re.compile(r'nonce="[^"]+"'), 'nonce="…"'),
-    (re.compile(r'("(?:jti|kid|x|agent_jkt)": )"[^"]+"'), r'\1"…"'),
+    (re.compile(r'("(?:jti|kid|x|agent_jkt|presented_jti)": )"[^"]+"'), r'\1"…"'),
     (re.compile(r"(/pending/)[\w-]{16,}"), r"\1…"),
     (re.compile(r'("ticket": )"[^"]+"'), r'\1"…"'),
     (re.compile(r'(code=|"code": )"[^"]+"'), r'\1"K7WQ4-3MZD9"'),
     (re.compile(r'("sub": )"(?!aauth:)[^"]+"'), r'\1"(the person, as named to this resource)"'),
     (re.compile(r"^[\w-]{43}$"), "(thumbprint)"),
+    (re.compile(r"^[\w-]{32}$"), "(the person, as named to this resource)"),
+    (re.compile(r';kid="[\w-]{12}"'), ';kid="…"'),
 )
 
 
@@ -279,6 +327,7 @@ def _written(name: str) -> str:
 def _type_of(token: str) -> str:
     return {
         "aa-agent+jwt": "agent token",
+        "aa-person+jwt": "person token",
         "aa-resource+jwt": "resource token",
         "aa-auth+jwt": "auth token",
         "jkt-s256+jwt": "delegation",
@@ -312,15 +361,17 @@ async def system(state: Path, mode: str, **choices: str) -> AsyncIterator[System
         development=True,
         # Who the person is has its own tests; here somebody just decides.
         open_consent=True,
+        trusted_intermediaries=(SUPPLY_CHAIN, MARKET_ANALYSIS),
+        unasked_resources=("any",),
     )
-    async with application(asked, clock=clock, network=wire) as person_server:
+    async with application(asked, clock=clock, network=wire, calls=wire) as person_server:
         wire.apps[urlsplit(PERSON_SERVER).netloc] = person_server
         gateway = Gateway(AuthorizationService(state / "authz.yaml", clock=clock, fetcher=wire))
         for origin in (SUPPLY_CHAIN, MARKET_ANALYSIS):
             wire.apps[urlsplit(origin).netloc] = gateway
         if mode == "user-consent":
             await _ask_for(state, "supply-chain:optimize")
-        yield System(wire=wire, clock=clock, state=state)
+        yield System(wire=wire, clock=clock, state=state, draft=draft_named(chosen.draft), gateway=gateway)
 
 
 async def _ask_for(state: Path, scope: str) -> None:
