@@ -282,6 +282,15 @@ async def test_a_resource_s_page_is_relayed_through_the_person_server_first__11_
     assert len(network.to(ORDERS)) == 5
 
 
+async def test_an_application_that_shows_the_way_itself_is_asked_first(
+    page: Told, native: Agent, provider: Provider
+) -> None:
+    people: list[Interaction] = []
+    assert (await get(native, on_interaction=people.append, relay=False)).status_code == 200
+    assert [interaction.code for interaction in people] == ["ABCDEFGH"]
+    assert provider.relayed == []
+
+
 async def test_a_relay_needs_no_callback_of_the_application__7_6(page: Told, native: Agent, provider: Provider) -> None:
     provider.relays.append(pending(f"{PROVIDER}/pending/relay"))
     assert (await get(native)).status_code == 200

@@ -53,7 +53,9 @@ class AAuth(_Bases):  # type: ignore[misc, valid-type]
     person or auth token of the caller this agent works for (§10.1.1). ``justification`` (Markdown) and ``hints``
     (``login_hint``, ``tenant``, ``domain_hint``, ``prompt``, ``platform``, ``device``) go to the person server.
     ``patience`` is how long a person is waited for. With ``plan`` a resource's metadata is read before it is first
-    called, so that the first request already shows the token it wants (§11.2.4).
+    called, so that the first request already shows the token it wants (§11.2.4). ``relay=False`` is for an application
+    whose page the person looks at: it shows them the way to a resource's page itself, without the detour through the
+    person server that §11.6.3.2 recommends.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class AAuth(_Bases):  # type: ignore[misc, valid-type]
         hints: Mapping[str, str] | None = None,
         patience: timedelta = PATIENCE,
         plan: bool = False,
+        relay: bool = True,
     ) -> None:
         if account is not None and scope is None:
             raise ConfigurationError("An account is chosen together with a scope; name both.")
@@ -90,6 +93,7 @@ class AAuth(_Bases):  # type: ignore[misc, valid-type]
             answers_questions=on_clarification is not None,
             patience=patience,
             plan=plan,
+            relay=relay,
         )
 
     # The application's requests go out here, everything else through a driver.

@@ -80,6 +80,8 @@ class Options:
     answers_questions: bool = False
     patience: timedelta = PATIENCE
     plan: bool = False
+    relay: bool = True
+    """Whether the person server may bring the person to a resource's page, before the application is asked to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -544,6 +546,8 @@ class Conversation:
         """§11.6.3.2: the agent's own person server is tried first; in a chain the person is not that server's."""
         credentials = self._last_shown().credentials
         if not credentials.draft.person_tokens or credentials.ps is None or self._options.upstream is not None:
+            return None
+        if not self._options.relay:
             return None
         server = yield from self._person_server(credentials, credentials.ps)
         capabilities = self._options.about.capabilities

@@ -89,7 +89,8 @@ class AgentIdentity:
 
     def auth(self, *, on_interaction: OnInteraction, on_status: OnStatus, justification: str) -> httpx2.Auth:
         agent = self._ready_agent()
-        return agent.auth(on_interaction=on_interaction, on_status=on_status, justification=justification)
+        # The person looks at the backend's own page, where each question of the run appears.
+        return agent.auth(on_interaction=on_interaction, on_status=on_status, justification=justification, relay=False)
 
     def signature_only(self) -> httpx2.Auth:
         self._ready_agent()
