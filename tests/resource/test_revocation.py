@@ -215,6 +215,14 @@ async def test_only_person_and_access_servers_revoke_here__11_12_2(shop: Shop, d
     assert "signature-error" not in answer.headers
 
 
+async def test_an_agent_provider_that_is_trusted_here_still_revokes_at_the_person_server_only__11_12_2(
+    shop: Shop,
+) -> None:
+    token = shop.bench.auth_token()
+    provider = ServerIdentity(issuer=PROVIDER, dwk="aauth-agent.json", key=shop.bench.issuers.key)
+    assert refusal(await shop.revoke(token, by=provider)) == (403, "unsupported_iss")
+
+
 @pytest.mark.parametrize("issuer", [PUBLISHER, "https://evil.example"])
 async def test_who_issues_nothing_here_is_unsupported_iss_and_nothing_is_fetched(shop: Shop, issuer: str) -> None:
     token, other = shop.bench.auth_token(), ServerIdentity(issuer=issuer, dwk=DWK, key=shop.bench.issuers.publisher_key)
