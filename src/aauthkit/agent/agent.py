@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,7 @@ from aauthkit.agent.identity import EnrolledIdentity, PublishedIdentity, note_en
 from aauthkit.agent.interaction import Interaction
 from aauthkit.agent.loopback import LoopbackTransport, SyncLoopbackTransport, httpx_transport
 from aauthkit.agent.own_provider import OwnProvider, provider_keys_in
+from aauthkit.agent.person_server import PersonServer
 from aauthkit.agent.steps import Ask, Steps
 from aauthkit.agent.store import TokenStore
 from aauthkit.agent.sub_agent import SubAgentIdentity
@@ -38,7 +40,9 @@ from aauthkit.errors import (
     AAuthError,
     CannotSign,
     ConfigurationError,
+    InvalidResponse,
     RateLimited,
+    RequirementNotMet,
     Unavailable,
     UntrustedIssuer,
 )
@@ -193,6 +197,38 @@ class Agent:
         if not isinstance(self.identity, OwnProvider):
             raise ConfigurationError("Only an agent that is its own provider publishes agent documents.")
         return AgentDocuments(app, self.identity.documents(name))
+
+    async def permission(
+        self, action: str, *, description: str | None = None, parameters: Mapping[str, Any] | None = None
+    ) -> bool:
+        """Whether the person server lets the agent do something no resource governs (AAuth-11 §7.7); waits for it.
+
+        After ``False`` the agent MUST NOT go on. ``description`` is Markdown. Raises what any other answer means.
+        """
+        body = {"action": action, "description": description, "parameters": parameters}
+        answer = await self._run(self._asked("permission_endpoint", body))
+        return answer.get("permission") == "granted"
+
+    async def ask_person(self, question: str) -> str:
+        """The person's answer to ``question`` (Markdown), through the person server (AAuth-11 §7.6)."""
+        answer = await self._run(self._asked("interaction_endpoint", {"type": "question", "question": question}))
+        text = answer.get("answer")
+        if not isinstance(text, str):
+            raise InvalidResponse("The person server brings no answer.")
+        return text
+
+    def _asked(self, member: str, body: Mapping[str, Any]) -> Steps[dict[str, Any]]:
+        if self.parent is not None:
+            # §10.2.3: a sub-agent does not call the person server.
+            raise RequirementNotMet("A sub-agent asks nobody itself; its parent does.")
+        credentials = yield from self.identity.credentials(NATIVE)
+        if credentials.ps is None:
+            raise RequirementNotMet("This agent has no person server to ask.")
+        server = PersonServer(
+            issuer=credentials.ps, credentials=credentials, discovery=self.discovery, clock=self.clock
+        )
+        response = yield from server.ask(member, {name: value for name, value in body.items() if value is not None})
+        return response.json()
 
     async def local_callback(self) -> LocalCallback:
         """A page on this machine for the person's browser to come back to.
