@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 UI = "http://localhost:3050"
 BUTTON = "Optimize Laptop Supply Chain"
 QUESTION = "Will you allow this?"
-RUN = re.compile(r"^http://localhost:3050/#run=(.+)$")
+# The error is what a callback is told of a refusal (AAuth-11 §7.3.1).
+RUN = re.compile(r"^http://localhost:3050/(?:\?error=[a-z_]+)?#run=(.+)$")
 
 
 class Visitor:
