@@ -24,8 +24,8 @@ def test_a_question_is_still_there_after_the_person_server_died_and_can_be_answe
         # An outage is no answer: the run goes on waiting.
         assert person.progress(request_id)["status"] == "interaction_required"
     # The code was for coming once (AAuth-11 §11.6.3.1); the question is still in the person's list.
-    (waiting,) = [each for each in person.requests() if each["id"] == before["pending_id"]]
-    assert (waiting["resource_iss"], waiting["status"]) == (before["resource_iss"], "interacting")
+    (waiting,) = [each for each in person.requests() if each["pending_id"] == before["pending_id"]]
+    assert (waiting["resource_iss"], waiting["status"]) == (before["resource_iss"], "pending")
     person.decide(before["pending_id"], approved=True)
     assert person.complete_after_consent(request_id)["recommendations"]
 
