@@ -8,6 +8,7 @@ import re
 from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -26,7 +27,11 @@ from aauthkit.gateway import envoy
 from aauthkit.httpsig.message import Message
 from aauthkit.observability.decisions import line_of
 from aauthkit.observability.metrics import Metrics
-from aauthkit.person_server.settings import PersonServerSettings
+from aauthkit.person_server.settings import ENDPOINTS, PersonServerSettings
+from aauthkit.resource.deferred import INTERACTION_PATH, PENDING_PATH
+from aauthkit.resource.holding import HELD_PATH
+from aauthkit.resource.protect import AUTHORIZING_PATH
+from aauthkit.resource.settings import Resource
 from tests.docs.pages import ROOT, Page, page
 
 SOURCE = ROOT / "src" / "aauthkit"
@@ -155,12 +160,32 @@ def test_times_and_limits_of_the_person_server_are_those_set() -> None:
     assert "10 wrong codes a person in ten minutes, 60 enrolments an address in a minute" in told
     assert (set_to["wrong_codes"], set_to["wrong_code_window"]) == (10, timedelta(minutes=10))
     assert ProviderSettings.enrolments_a_minute == 60
+    assert "100 resources an\nagent in a day" in told
+    assert set_to["most_resources"] == 100
+    assert "| an agent has to answer its person's question | 2 minutes, five questions a request |" in told
+    assert (set_to["clarification_time"], set_to["clarification_rounds"]) == (timedelta(minutes=2), 5)
 
 
 def test_variables_of_the_person_server_are_those_read() -> None:
     source = Path(person_command.__file__).read_text(encoding="utf-8")
     told = section(OPERATIONS, "Person server and agent provider")
-    assert first_column(told) == set(re.findall(r'"(AAUTH_[A-Z_]+)"', source))
+    named = {code for code in first_column(told) if code.startswith("AAUTH_")}
+    assert named == set(re.findall(r'"(AAUTH_[A-Z_]+)"', source))
+
+
+def test_options_of_the_person_server_are_those_it_takes() -> None:
+    told = section(OPERATIONS, "Person server and agent provider")
+    named = {code.split()[0] for code in first_column(told) if code.startswith("--")}
+    taken = {option for parameter in person_command.serve.params for option in parameter.opts}
+    assert named - taken == set()
+    assert {option for option in taken if option.startswith(("--trust", "--unasked", "--open"))} - named == set()
+
+
+def test_variables_of_the_demos_parts_are_those_read() -> None:
+    told = section(OPERATIONS, "The demo's parts")
+    files = (SOURCE / "demo").rglob("settings.py")
+    read = {name for file in files for name in re.findall(r'"(AAUTH_[A-Z_]+)"', file.read_text(encoding="utf-8"))}
+    assert first_column(told) == read
 
 
 # Quickstarts
@@ -192,6 +217,29 @@ def test_readme_says_what_to_type_and_press() -> None:
     assert button is not None
     assert f"press **{button[1]}**" in readme
     assert [mode for mode in MODES if mode not in readme] == []
+
+
+# Architecture
+
+
+def test_addresses_are_those_of_the_roles() -> None:
+    rows = section(page("docs/architecture.md"), "Who answers where").splitlines()
+    told = {path for row in rows if row.startswith("| ") for path in re.findall(r"`(/[^`]+)`", row.split("|")[2])}
+    provider = {urlsplit(url).path for url in provider_metadata().values() if "/" in str(url)}
+    ours = {*ENDPOINTS.values(), "/pending/{handle}", *provider, *addresses_of_a_resource()}
+    assert told == {path for path in ours if path and not path.startswith("/.well-known/")}
+
+
+def provider_metadata() -> dict[str, str]:
+    issuer = "https://provider.example"
+    settings = ProviderSettings(issuer=issuer, agent_domain="a.example", person_server=issuer, development=False)
+    return {name: str(value) for name, value in settings.metadata().items()}
+
+
+def addresses_of_a_resource() -> set[str]:
+    defaults = {each.name: each.default for each in fields(Resource)}
+    kept = {HELD_PATH, PENDING_PATH, AUTHORIZING_PATH, INTERACTION_PATH}
+    return kept | {str(defaults["authorization_path"]), str(defaults["revocation_path"])}
 
 
 # Security
