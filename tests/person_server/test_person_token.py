@@ -35,7 +35,8 @@ async def autonomous(tmp_path: Path, anyio_backend: str) -> AsyncIterator[World]
         yield running
 
 
-@pytest.mark.conformance("11:§7.1-1", "11:§7.1.1-3", "11:§7.1.2-2", "11:§7.1.2-5", "11:§7.1.2-6", "PS-10", "PS-11")
+@pytest.mark.conformance("11:§7.1-1", "11:§7.1.2-1", "11:§7.1.2-5", "11:§7.1.2-6", "11:§7.1.2-7")
+@pytest.mark.conformance("11:§7.1.2-8", "PS-10", "PS-11")
 async def test_a_person_token_says_exactly_this__7_1_2(autonomous: World) -> None:
     agent = await native_agent(autonomous)
     response = await agent.person()
@@ -56,7 +57,7 @@ async def test_a_person_token_says_exactly_this__7_1_2(autonomous: World) -> Non
     assert "mcp-user" not in token.claims["sub"]
 
 
-@pytest.mark.conformance("11:§14.1-1", "11:§14.1-2", "11:§14.1-3", "PS-20")
+@pytest.mark.conformance("11:§14.1-1", "11:§14.1-3", "PS-20")
 async def test_sub_is_one_per_person_and_resource_and_never_per_agent__14_1(autonomous: World) -> None:
     one, two = await native_agent(autonomous), await native_agent(autonomous)
     other = await native_agent(autonomous, "somebody-else")
@@ -68,7 +69,7 @@ async def test_sub_is_one_per_person_and_resource_and_never_per_agent__14_1(auto
     )
 
 
-@pytest.mark.conformance("11:§7.1.2-3", "PS-11")
+@pytest.mark.conformance("11:§7.1.2-2", "PS-11")
 async def test_it_does_not_outlive_the_agent_token__7_1_2(autonomous: World) -> None:
     agent = await native_agent(autonomous)
     autonomous.pass_time(hours=23, minutes=50)
@@ -76,7 +77,7 @@ async def test_it_does_not_outlive_the_agent_token__7_1_2(autonomous: World) -> 
     assert token["exp"] == claims_of(agent.token)["exp"]
 
 
-@pytest.mark.conformance("11:§7.1-8", "PS-12", "PS-13")
+@pytest.mark.conformance("PS-12")
 async def test_a_resource_the_person_has_not_used_is_asked_about_once__7_1(world: World) -> None:
     resource, agent, person = NativeResource(world), await native_agent(world), await world.person()
     first = await agent.person(capabilities=["interaction"], platform="desktop", device="Chrome on macOS")
@@ -96,7 +97,7 @@ async def test_a_resource_the_person_has_not_used_is_asked_about_once__7_1(world
     assert (await (await native_agent(world)).person(capabilities=["interaction"])).status_code == 202
 
 
-@pytest.mark.conformance("11:§7.4-1", "11:§7.4-2", "PS-40")
+@pytest.mark.conformance("11:§7.4-1", "11:§7.4-2", "11:§7.2.1-6", "PS-40")
 async def test_the_person_is_shown_what_the_resource_says_and_what_the_agent_says__7_4(world: World) -> None:
     NativeResource(world)
     agent, person = await native_agent(world), await world.person()
@@ -112,6 +113,7 @@ async def test_the_person_is_shown_what_the_resource_says_and_what_the_agent_say
     assert HERE in page
 
 
+@pytest.mark.conformance("11:§11.7-1", "11:§11.9.3-2")
 async def test_an_agent_that_cannot_bring_the_person_hears_so__7_1(world: World) -> None:
     agent = await native_agent(world)
     declared: tuple[dict[str, Any], ...] = ({}, {"capabilities": []}, {"capabilities": ["clarification", "unheard-of"]})
@@ -136,6 +138,7 @@ async def test_prompt_none_where_the_person_must_be_asked_is_terminal(world: Wor
     assert refused(response) == (403, "user_unreachable")
 
 
+@pytest.mark.conformance("11:§7.1-3", "11:§7.2.1-8", "11:§7.2.1-9", "11:§11.9.3-2", "PS-10")
 @pytest.mark.parametrize(
     "members",
     [
@@ -166,7 +169,6 @@ async def test_prompt_none_where_the_person_must_be_asked_is_terminal(world: Wor
         {"upstream_token": ["x"]},
     ],
 )
-@pytest.mark.conformance("11:§7.1-2", "11:§7.1-3", "11:§7.2.1-9", "11:§7.2.1-11", "11:§11.9.3-1", "PS-10")
 async def test_what_is_missing_or_malformed_is_an_invalid_request__7_1(
     autonomous: World, members: dict[str, Any]
 ) -> None:
@@ -202,7 +204,7 @@ async def test_the_same_wish_joins_the_one_that_waits(world: World) -> None:
     assert first.headers["location"] == second.headers["location"]
 
 
-@pytest.mark.conformance("11:§7.1-10", "PS-13")
+@pytest.mark.conformance("PS-13")
 async def test_one_agent_gets_so_many_resources_and_another_its_own__7_1(tmp_path: Path) -> None:
     async with autonomous_at(tmp_path) as world:
         agent, other = await native_agent(world), await native_agent(world)
@@ -213,7 +215,7 @@ async def test_one_agent_gets_so_many_resources_and_another_its_own__7_1(tmp_pat
         assert (await other.person("https://r100.example")).status_code == 200
 
 
-@pytest.mark.conformance("11:§7.1-9", "11:§11.12.4-8", "PS-13")
+@pytest.mark.conformance("11:§7.1-9", "11:§7.1-10", "11:§11.12.4-10", "PS-13")
 async def test_what_was_accepted_and_issued_is_on_record__11_12_4(autonomous: World) -> None:
     agent = await native_agent(autonomous)
     issued = claims_of(await agent.person_token())

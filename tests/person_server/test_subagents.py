@@ -113,7 +113,7 @@ async def test_a_sub_agent_has_a_key_of_its_own(world: World) -> None:
         assert refused(await agent.delegated("POST", "/sub-agent", body)) == (400, "invalid_request")
 
 
-@pytest.mark.conformance("11:§10.2.3-1", "11:§10.2.3-2", "11:§10.2.3-4", "11:§6.7.2-2a", "11:§7.2.1-4", "PS-70")
+@pytest.mark.conformance("11:§10.2.3-2", "11:§10.2.3-3", "11:§10.2.3-5", "11:§6.7.2-2a", "PS-70")
 async def test_a_parent_gets_tokens_bound_to_its_sub_agents_key__10_2_3(world: World) -> None:
     resource, agent = NativeResource(world), await native_agent(world)
     sub = await agent.sub_agent()
@@ -137,7 +137,7 @@ async def test_it_does_not_outlive_the_sub_agents_token(world: World) -> None:
     assert claims_of(presented)["exp"] == claims_of(sub.token)["exp"]
 
 
-@pytest.mark.conformance("11:§10.2.2-2", "11:§10.2.3-3")
+@pytest.mark.conformance("11:§10.2.2-2")
 async def test_a_request_signed_by_a_sub_agent_is_refused__10_2_2(world: World) -> None:
     resource, agent = NativeResource(world), await native_agent(world)
     sub = await agent.sub_agent()
@@ -186,7 +186,7 @@ SUBAGENTS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.conformance("11:§10.2.1-2", "11:§10.2.3-3", "PS-71")
+@pytest.mark.conformance("11:§10.2.1-2", "11:§10.2.3-4", "11:§7.1-5", "PS-71")
 @pytest.mark.parametrize(("claims", "code"), SUBAGENTS)
 async def test_a_sub_agents_token_that_is_not_right_is_refused__10_2(
     world: World, claims: dict[str, Any], code: str
@@ -205,6 +205,7 @@ async def test_a_sub_agents_token_under_another_key_is_refused(world: World) -> 
         assert refused(await agent.person(subagent_token=bad)) == (400, "invalid_subagent_token")
 
 
+@pytest.mark.conformance("11:§7.1-5")
 async def test_another_agents_sub_agent_is_not_ones_own__10_2_3(world: World) -> None:
     agent, other = await native_agent(world), await native_agent(world)
     theirs = await other.sub_agent()
@@ -234,7 +235,7 @@ async def test_tokens_of_a_sub_agent_are_not_used_without_it__6_7_2_step_2(world
     assert refused(mixed) == (400, "invalid_presented_token")
 
 
-@pytest.mark.conformance("11:§10.2.3-5")
+@pytest.mark.conformance("PS-70")
 async def test_a_sub_agent_works_under_its_parents_consent__10_2_3(tmp_path: Path) -> None:
     async with world_at(tmp_path) as world:
         resource, agent, person = NativeResource(world), await native_agent(world), await world.person()
