@@ -168,7 +168,7 @@ class Judge:
         """`cnf.jwk` (RFC 7800); AAuth-11 §9.4.3.2 tells a token without a whole key from one whose key is no good."""
         confirmation = claims.get("cnf")
         jwk = confirmation.get("jwk") if isinstance(confirmation, Mapping) else None
-        if not isinstance(jwk, Mapping) or not has_required_members(jwk):
+        if not isinstance(jwk, Mapping) or (self.draft.problem_details and not has_required_members(jwk)):
             raise self.refuse("The token has no cnf claim with a whole key.")
         try:
             return PublicKey.from_jwk(jwk, self.draft)
