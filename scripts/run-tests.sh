@@ -107,11 +107,13 @@ for draft in $drafts; do
         run_mode "$mode" "$draft" || { failed="$failed $mode-$draft"; stop; }
     done
 done
-if [ "$1" = all ]; then
-    # Started with options that no mode has, by the suites themselves.
-    echo "run-tests: tests/system/published"
-    env -u AAUTH_DEMO_STATE .venv/bin/python -m pytest -q tests/system/published || failed="$failed published"
-fi
+case "$1-$drafts" in
+    all-*01*)
+        # Started with options that no mode has, by the suites themselves; keys published by an agent are draft 01's.
+        echo "run-tests: tests/system/published"
+        env -u AAUTH_DEMO_STATE -u DRAFT .venv/bin/python -m pytest -q tests/system/published || failed="$failed published"
+        ;;
+esac
 if [ -n "$failed" ]; then
     echo "run-tests: failed:$failed" >&2
     exit 1
