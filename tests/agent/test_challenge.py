@@ -205,7 +205,7 @@ async def test_a_401_that_asks_for_nothing_we_have_is_the_applications(
     assert len(network.crossings) == 1
 
 
-@pytest.mark.conformance("11:§11.6.2")
+@pytest.mark.conformance("11:§11.6.2-1")
 @pytest.mark.parametrize(("status", "words"), [(401, "'magic'"), (402, "paid")])
 async def test_a_requirement_that_cannot_be_met_is_told_in_words__11_6_2(
     network: Network, agent: Agent, hostile: Hostile, status: int, words: str
