@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import httpx2
 
 from aauthkit.demo.backend.ledger import Done, Ledger, Step
-from aauthkit.demo.backend.presented import PUBLISHED, Presented, delegation_of, shown_in, token_in
+from aauthkit.demo.backend.presented import PERSON_TOKEN, PUBLISHED, Presented, delegation_of, shown_in, token_in
 from aauthkit.demo.backend.shapes import AgentState, Delegation
 
 CONNECTING = Step(status="running", percentage=5, words="Connecting to the supply-chain agent")
@@ -173,7 +173,10 @@ class Journey:
         await self.move(PLANNING if authorized else ASKING)
 
     async def _on_challenge(self, response: httpx2.Response) -> None:
-        asked = token_in(response.headers.get("aauth-requirement"))
+        requirement = response.headers.get("aauth-requirement", "")
+        if requirement == "requirement=person-token":
+            await self.record(SUPPLY_CHAIN, "Asked whom the agent acts for", "A person token of their person server.")
+        asked = token_in(requirement)
         if asked is None:
             return
         await self.move(CHALLENGED)
@@ -215,6 +218,8 @@ def _shown_words(shown: Presented) -> str:
         return f"Showed an auth token with the scopes {shown.claims.get('scope') or 'none'}."
     if shown.typ == PUBLISHED:
         return "Signed with the key it publishes: the signature says who is calling."
+    if shown.typ == PERSON_TOKEN:
+        return "Showed a person token: it says for whom the agent acts, and allows nothing."
     return "Showed its agent token: the signature says who is calling."
 
 

@@ -18,6 +18,7 @@ _JWT = re.compile(r'(?:jwt|resource-token)="([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-
 
 _PUBLISHED = re.compile(r'=jwks_uri;(?:.*;)?id="([^"\\]+)"')
 PUBLISHED = "jwks_uri"
+PERSON_TOKEN = "aa-person+jwt"
 
 
 @dataclass(frozen=True, kw_only=True)

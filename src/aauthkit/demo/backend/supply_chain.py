@@ -139,7 +139,9 @@ def _what_is_down(answer: httpx2.Response) -> str:
     except ValueError:
         body = None
     if isinstance(body, dict) and body.get("error") == "temporarily_unavailable":
-        return f"The request could not be checked: {str(body.get('detail') or body.get('error_description') or '')[:300]}"
+        return (
+            f"The request could not be checked: {str(body.get('detail') or body.get('error_description') or '')[:300]}"
+        )
     return "The gateway cannot reach the supply-chain agent. Try again when it is back."
 
 
