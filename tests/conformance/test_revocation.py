@@ -64,7 +64,9 @@ class Meeting:
         return sent(sign_as_server(identity, "POST", ENDPOINT, now=NOW, body=body))
 
     def receive(self, message: Message, fetcher: NothingIsFetched | None = None) -> Revocation:
-        return run(receive_revocation(message, self.resource, self.receiver), fetcher or self.scene.documents)
+        flow = receive_revocation(message, self.resource, self.receiver)
+        revocation, _issuer = run(flow, fetcher or self.scene.documents)
+        return revocation
 
     def admits(self, message: Message) -> str:
         """The requirement the resource answers a request with."""
