@@ -28,6 +28,7 @@ class Stage:
 
     person_server: RunningPersonServer
     orders: str
+    older: str
     directory: Path
 
     def run(self, name: str) -> dict[str, Any]:
@@ -39,14 +40,29 @@ class Stage:
         exec(compile(source, str(EXAMPLES / name), "exec"), defined)
         return defined
 
+    def older_orders(self) -> Any:
+        """The order book with the one change that the pages tell of."""
+        source = (EXAMPLES / "orders.py").read_text(encoding="utf-8")
+        assert "draft=DRAFT_11" in source
+        older = source.replace("DRAFT_11", "DRAFT_01").replace("http://127.0.0.1:8765", self.person_server.issuer)
+        older = older.replace("http://127.0.0.1:8100", self.older).replace(".state/", f"{self.directory}/older/")
+        defined: dict[str, Any] = {"__name__": "older_orders"}
+        exec(compile(older, "orders.py in draft 01", "exec"), defined)
+        return defined["app"]
+
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     directory = tmp_path_factory.mktemp("examples")
-    port = free_port()
+    port, older = free_port(), free_port()
     with person_server(directory / "person") as running:
-        stage = Stage(person_server=running, orders=f"http://127.0.0.1:{port}", directory=directory)
-        with served(stage.run("orders.py")["app"], port):
+        stage = Stage(
+            person_server=running,
+            orders=f"http://127.0.0.1:{port}",
+            older=f"http://127.0.0.1:{older}",
+            directory=directory,
+        )
+        with served(stage.run("orders.py")["app"], port), served(stage.older_orders(), older):
             yield stage
 
 
@@ -63,6 +79,13 @@ async def test_the_agent_needs_no_ticket_the_second_time(stage: Stage, monkeypat
     first = await stage.run("agent.py")["read"](f"{stage.orders}/orders")
     monkeypatch.delenv("AAUTH_TICKET")
     assert await stage.run("agent.py")["read"](f"{stage.orders}/orders") == first
+
+
+async def test_the_same_agent_reads_them_where_draft_01_is_spoken(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AAUTH_TICKET", await stage.person_server.ticket())
+    assert '"orders":["two chairs"]' in await stage.run("agent.py")["read"](f"{stage.older}/orders")
 
 
 async def test_the_agent_tells_where_the_person_decides_and_waits(
