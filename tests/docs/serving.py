@@ -64,8 +64,11 @@ class RunningPersonServer:
 
 
 @contextmanager
-def person_server(state: Path) -> Iterator[RunningPersonServer]:
-    """The real one, in a thread; anybody decides, since a person is not what these tests are about."""
+def person_server(state: Path, *, unasked: tuple[str, ...] = ()) -> Iterator[RunningPersonServer]:
+    """The real one, in a thread; anybody decides, since a person is not what these tests are about.
+
+    ``unasked`` are resources agents may go to without asking; the demo's server names `any`.
+    """
     port = free_port()
     asked = ServeOptions(
         listen=f"127.0.0.1:{port}",
@@ -76,7 +79,7 @@ def person_server(state: Path) -> Iterator[RunningPersonServer]:
         oidc_client="aauth-person-server",
         development=True,
         open_consent=True,
-        unasked_resources=("any",),
+        unasked_resources=unasked,
     )
 
     with _thread(_PersonServer(asked, port)):

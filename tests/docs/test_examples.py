@@ -55,7 +55,7 @@ class Stage:
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     directory = tmp_path_factory.mktemp("examples")
     port, older = free_port(), free_port()
-    with person_server(directory / "person") as running:
+    with person_server(directory / "person", unasked=("any",)) as running:
         stage = Stage(
             person_server=running,
             orders=f"http://127.0.0.1:{port}",
@@ -107,6 +107,26 @@ async def test_the_agent_tells_where_the_person_decides_and_waits(
         await stage.person_server.ask_for("orders:read", required=False)
     assert "two chairs" in answer
     assert f"{stage.person_server.issuer}/ui/consent.html?code=" in capsys.readouterr().err
+
+
+async def test_a_person_server_of_ones_own_asks_about_the_resource_and_then_about_the_orders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, asked = free_port(), []
+    with person_server(tmp_path / "person") as running:
+        own = Stage(person_server=running, orders=f"http://127.0.0.1:{port}", older="", directory=tmp_path)
+        monkeypatch.setenv("AAUTH_TICKET", await running.ticket())
+        await running.ask_for("orders:read", required=True)
+        agent = own.run("agent.py")
+
+        async def decide(interaction: Interaction) -> None:
+            asked.append(interaction.code)
+            await approve(running.issuer, interaction.code)
+
+        agent["print_address"] = decide
+        with served(own.run("orders.py")["app"], port):
+            assert "two chairs" in await agent["read"](f"{own.orders}/orders")
+    assert len(set(asked)) == len(asked) == 2
 
 
 async def test_without_a_signature_the_orders_are_401(stage: Stage) -> None:
