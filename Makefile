@@ -32,7 +32,7 @@ test: lint unit interop single system ## everything: lint, unit tests, then the 
 
 test-long: setup ## the unit tests again, with many more generated examples, and fuzzing: FUZZ_SECONDS=20 a target
 	@echo "test-long: property tests with the long profile"
-	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q -m "not system and not wire and not browser and not interop"
+	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not system and not wire and not browser and not interop"
 	@echo "test-long: coverage-guided fuzzing"
 	@scripts/fuzz.sh
 
@@ -45,7 +45,7 @@ lint: setup ## ruff (rules and format) and mypy
 
 unit: setup ## tests that need nothing but this process
 	@echo "unit: tests in process"
-	@$(BIN)/python -m pytest -q -m "not system and not wire and not browser and not interop"
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not system and not wire and not browser and not interop"
 
 interop: setup peers ## tests with other people's implementations, each in a process of its own
 	@echo "interop: with other implementations"

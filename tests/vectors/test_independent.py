@@ -22,7 +22,12 @@ from aauthkit.keys import PrivateKey
 from aauthkit.sigkey.hwk import HeaderWebKey
 from tests.vectors.published import component
 
-NOW = int(datetime.now(UTC).timestamp())
+
+def now() -> int:
+    """The other implementation reads the real clock, so it is read for each signature anew."""
+    return int(datetime.now(UTC).timestamp())
+
+
 URL = "https://resource.example/a%20path/with~/things?b=2&a=1&c=%7Etilde~"
 
 
@@ -70,7 +75,7 @@ def test_what_we_sign_the_other_verifies(
 ) -> None:
     message = Message.of("POST", URL, HEADERS.items(), b"")
     components = [component(text) if text.startswith('"') else Component(text) for text in covered]
-    parameters = f'({" ".join(map(str, components))});created={NOW};keyid="{name}"'
+    parameters = f'({" ".join(map(str, components))});created={now()};keyid="{name}"'
     signature = key.sign(signature_base(message, components, parameters))
     theirs = Request("POST", URL, {**HEADERS, "Signature-Input": f"sig={parameters}"})
     verifier = HTTPMessageVerifier(signature_algorithm=algorithm, key_resolver=KEYS)
@@ -94,7 +99,7 @@ def test_both_write_an_authority_the_same_way(url: str) -> None:
 def test_our_whole_signer_agrees_with_the_other_about_the_base() -> None:
     message = Message.of("POST", URL, [("content-type", "application/json")], b'{"a": 1}')
     added = sign_message(
-        message, PrivateKey(ED), signature_key=str(HeaderWebKey(key=PrivateKey(ED).public)), created=NOW
+        message, PrivateKey(ED), signature_key=str(HeaderWebKey(key=PrivateKey(ED).public)), created=now()
     )
     headers = {**dict(message.headers), **dict(added)}
     # The other one insists on keyid, which AAuth has no use for, so it is added and signed anew over its own base.
