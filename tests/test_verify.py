@@ -880,6 +880,31 @@ def test_step_5_dwk_decides_where_the_keys_of_an_auth_token_are(scene: Scene) ->
     assert other.verify(other.request(bearing(token))).level is Level.AUTHORIZED
 
 
+@pytest.mark.parametrize("dwk", [auth_tokens.DWK_ACCESS_SERVER, auth_tokens.DWK_PERSON_SERVER])
+def test_a_server_that_anybody_can_run_names_nobody_elses_people__9_4_1(scene_11: Scene, dwk: str) -> None:
+    """Where any issuer is trusted, one that calls itself an access server could name whom it likes."""
+    anybody = "https://anybody.example"
+    key = PrivateKey.generate(kid="any-1")
+    scene_11.documents.at |= issuer_documents(anybody, dwk, key, draft=scene_11.draft)
+    claims = {**jws.parse(scene_11.auth_token()).claims, "iss": anybody, "dwk": dwk}
+    theirs = scene_11.request(bearing(jws.encode(key, scene_11.draft, auth_tokens.TYP, claims)))
+    with pytest.raises(InvalidJWT):
+        scene_11.verify(theirs, auth_issuers=Trust.any())
+    own = scene_11.request(bearing(jws.encode(key, scene_11.draft, auth_tokens.TYP, {**claims, "ps": anybody})))
+    assert scene_11.verify(own, auth_issuers=Trust.any()).ps == anybody
+
+
+def test_an_access_server_that_is_listed_names_the_people_of_person_servers__9_4_1(scene_11: Scene) -> None:
+    access_server = "https://as.example"
+    key = PrivateKey.generate(kid="as-1")
+    scene_11.documents.at |= issuer_documents(access_server, auth_tokens.DWK_ACCESS_SERVER, key, draft=scene_11.draft)
+    named = {"iss": access_server, "dwk": auth_tokens.DWK_ACCESS_SERVER}
+    claims = {**jws.parse(scene_11.auth_token()).claims, **named}
+    message = scene_11.request(bearing(jws.encode(key, scene_11.draft, auth_tokens.TYP, claims)))
+    trust = Trust.any([TrustedIssuer(issuer=access_server)])
+    assert scene_11.verify(message, auth_issuers=trust).ps == PERSON_SERVER
+
+
 # Step 6: the algorithm
 
 

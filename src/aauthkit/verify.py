@@ -458,8 +458,17 @@ def _judged(token: JWT, requirements: Requirements, now: float) -> tuple[_Creden
         return credential, _signer(token, entry, person_tokens.DWK, draft)
     auth_token = judge_auth_token(token, judge, audience=requirements.audience)
     entry = _admit(requirements.auth_issuers, auth_token.issuer)
+    _check_speaks_for(auth_token, entry)
     credential = _Credential(key=auth_token.key, draft=draft, auth_token=auth_token, kid=token.kid)
     return credential, _signer(token, entry, auth_token.dwk, draft)
+
+
+def _check_speaks_for(auth_token: AuthToken, entry: TrustedIssuer) -> None:
+    """A person is known by their person server and `sub` (AAuth-11 §9.4.1, §13.7). An access server names people of
+    other servers, so anybody could name anybody; only one that is listed is believed.
+    """
+    if auth_token.ps not in (None, auth_token.issuer) and not entry.listed:
+        raise InvalidJWT("The auth token is about a person of another server, for which its issuer is not trusted.")
 
 
 def _signer(token: JWT, entry: TrustedIssuer, dwk: str, draft: Draft) -> Signer:
