@@ -107,6 +107,23 @@ async def test_one_endpoint_may_ask_for_more_than_the_others(bench: NativeBench,
     assert asked(await ask(app, bench.signed(target="/orders", by="person token"))) == "auth-token"
 
 
+async def test_an_endpoint_that_asks_for_more_asks_for_the_scopes_too__6_5(
+    bench: NativeBench, application: Application
+) -> None:
+    """An auth token that allows something else was let in where the rest of the resource asks for less."""
+    app = guarded(
+        bench, application, native_resource(require=Require.IDENTITY), require_for=lambda scope: Require.AUTH_TOKEN
+    )
+    lesser = await ask(app, bench.signed(token=bench.auth_token(scope="profile")))
+    assert (lesser.status, asked(lesser), application.calls) == (401, "auth-token", [])
+    assert (await ask(app, bench.signed(by="auth token"))).status == 200
+
+
+async def test_one_endpoint_may_ask_for_less_than_the_others(bench: NativeBench, application: Application) -> None:
+    app = guarded(bench, application, native_resource(), require_for=lambda scope: Require.IDENTITY)
+    assert (await ask(app, bench.signed(by="agent token"))).status == 200
+
+
 async def test_the_application_sees_the_person_and_no_agent(bench: NativeBench, application: Application) -> None:
     await ask(guarded(bench, application), bench.signed(token=bench.auth_token(account="work")))
     verified = verified_of(application.calls[0][0])

@@ -36,9 +36,9 @@ class AAuthMiddleware:
     ``open_paths`` are exact paths, or prefixes when they end in ``/`` (``/`` itself is exact), that are for everybody;
     they are compared with the decoded path, and one with dot segments matches no prefix. ``require_for`` gives single
     endpoints a requirement of their own (AAuth-11 §6). ``authorize`` is called with each admitted request and raises
-    ``PolicyDenied`` to refuse it, or a ``Challenge`` to ask for more; without it a resource that requires auth tokens
-    asks for its default scopes. With ``held``, a request that needs an auth token
-    may be held until one is shown, rather than sent again (§6.5.1).
+    ``PolicyDenied`` to refuse it, or a ``Challenge`` to ask for more; without it an endpoint that requires auth tokens
+    asks for the resource's default scopes. With ``held``, a request that needs an auth token may be held until one is
+    shown, rather than sent again (§6.5.1).
     """
 
     def __init__(
@@ -60,9 +60,8 @@ class AAuthMiddleware:
         self._fetcher = fetcher
         self._exact = frozenset(open_paths)
         self._prefixes = tuple(path for path in self._exact if path.endswith("/") and path != "/")
-        if authorize is None and resource.require is Require.AUTH_TOKEN:
-            authorize = require_scopes(resource, resource.default_scopes, clock=verification.clock)
         self._authorize = authorize
+        self._default_scopes = require_scopes(resource, resource.default_scopes, clock=verification.clock)
         self._held = held
         self._require_for = require_for or (lambda scope: resource.require)
         self._body_limit = body_limit
@@ -102,9 +101,11 @@ class AAuthMiddleware:
         flow = admit(replace(message, body=body), self._resource, self._verification, require)
         admission = await arun(flow, self._fetcher)
         if polls and self._held is not None and admission.challenge is None:
-            await self._held.poll(scope, admission.verified, send, app=self._app, authorize=self._authorize)
+            # Without ``authorize`` only what lacked the default scopes was held.
+            authorize = self._authorize or self._default_scopes
+            await self._held.poll(scope, admission.verified, send, app=self._app, authorize=authorize)
             return None, b""
-        challenge = admission.challenge or await self._asked_for(admission.verified)
+        challenge = admission.challenge or await self._asked_for(admission.verified, require)
         if challenge is None:
             return admission.verified, body
         if await self._is_held(scope, admission.verified, challenge, send):
@@ -116,11 +117,13 @@ class AAuthMiddleware:
             return False
         return await self._held.hold(scope, verified, challenge, send)
 
-    async def _asked_for(self, verified: VerifiedRequest) -> AuthTokenRequired | None:
+    async def _asked_for(self, verified: VerifiedRequest, require: Require) -> AuthTokenRequired | None:
         """The auth token that ``authorize`` asks for; what it refuses with is raised."""
+        by_default = self._default_scopes if require is Require.AUTH_TOKEN else None
+        authorize = self._authorize or by_default
         try:
-            if self._authorize is not None:
-                await self._authorize(verified)
+            if authorize is not None:
+                await authorize(verified)
         except AuthTokenRequired as required:
             return required
         return None
