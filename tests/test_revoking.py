@@ -137,7 +137,10 @@ async def test_a_deferred_answer_is_polled_until_it_is_final__11_12_3() -> None:
     assert [(call.method, call.url) for call in peer.calls] == [("POST", ENDPOINT), polled, polled]
 
 
-@pytest.mark.parametrize("location", ["https://evil.example/p", "//evil.example/p", "http://resource.example/p"])
+_ELSEWHERE = ["https://evil.example/p", "//evil.example/p", "http://resource.example/p", "http://[", "//[::1"]
+
+
+@pytest.mark.parametrize("location", _ELSEWHERE)
 async def test_a_pending_url_elsewhere_is_not_asked__11_8_2(location: str) -> None:
     peer = Peer(Fetched(status=202, headers={"location": location, "retry-after": "0"}))
     assert await peer.told() is Outcome.UNAVAILABLE

@@ -63,9 +63,8 @@ class Revoker:
     async def _deliver(self, endpoint: str, revocation: Revocation, wait: timedelta) -> Outcome:
         answer = read_answer(await self._send("POST", endpoint, wait, body=revocation.to_body()))
         while isinstance(answer, Deferred):
-            location = urljoin(endpoint, answer.location)
-            if origin_of(location) != origin_of(endpoint):
-                # §11.8.2: a pending URL is on the origin of whoever answered; elsewhere our signature has no business.
+            location = _pending_url(endpoint, answer.location)
+            if location is None:
                 return Outcome.UNAVAILABLE
             await asyncio.sleep(answer.retry_after)
             answer = read_answer(await self._send("GET", location, wait))
@@ -82,3 +81,12 @@ class Revoker:
             patience=wait + _MARGIN,
         )
         return await self._caller.call(call)
+
+
+def _pending_url(endpoint: str, location: str) -> str | None:
+    """§11.8.2: a pending URL is on the origin of whoever answered; elsewhere our signature has no business."""
+    try:
+        url = urljoin(endpoint, location)
+        return url if origin_of(url) == origin_of(endpoint) else None
+    except ValueError:
+        return None
