@@ -88,11 +88,16 @@ DRAFT_11 = Draft(
     iat_skew=timedelta(seconds=60),
 )
 
-DRAFTS: Mapping[str, Draft] = MappingProxyType({draft.name: draft for draft in (DRAFT_01, DRAFT_11)})
+SPOKEN = (DRAFT_01, DRAFT_11)
+"""Every draft there is here, the oldest first; a server for agents reads them all."""
 
+DRAFTS: Mapping[str, Draft] = MappingProxyType({draft.name: draft for draft in SPOKEN})
 
 NATIVE = DRAFT_11
 """What the library speaks where nobody said otherwise."""
+
+SIGNATURE_ALGORITHMS = tuple(NATIVE.jose_algorithms.values())
+"""What a server publishes as `accept_signature_algs` (AAuth-11 §11.2): fully specified names, so not draft 01's."""
 
 
 def draft_named(name: str) -> Draft:

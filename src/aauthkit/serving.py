@@ -19,7 +19,7 @@ from starlette.types import Scope
 
 from aauthkit.clock import Clock
 from aauthkit.discovery import Discovery
-from aauthkit.drafts import DRAFT_01, Draft
+from aauthkit.drafts import NATIVE, SPOKEN, Draft
 from aauthkit.errors import (
     AAuthError,
     InternalError,
@@ -30,10 +30,12 @@ from aauthkit.errors import (
     render,
 )
 from aauthkit.flow import AsyncFetcher, Fetch, Fetched, arun
+from aauthkit.httpsig.fields import MalformedField, parse_dictionary
 from aauthkit.httpsig.message import Message
 from aauthkit.httpsig.replay import Replays
+from aauthkit.jwt import parse
 from aauthkit.remembered import VerifiedTokens
-from aauthkit.verify import Requirements, TokenMemory, VerifiedRequest, verify_request
+from aauthkit.verify import Requirements, TokenMemory, VerifiedRequest, draft_of, verify_request
 
 # Larger than the largest request any endpoint expects, two nested tokens included.
 MAX_BODY = 65_536
@@ -124,12 +126,22 @@ def answer(status: int, members: Mapping[str, Any] | list[Any], headers: Mapping
 
 
 def spoken_draft(request: Request) -> Draft:
-    """The draft an answer to ``request`` is written in: what its endpoint found out, else draft 01."""
+    """The draft an answer to ``request`` is written in: what its endpoint found out, else the native one."""
     draft = getattr(request.state, "draft", None)
-    return draft if isinstance(draft, Draft) else DRAFT_01
+    return draft if isinstance(draft, Draft) else NATIVE
 
 
-def error_answer(error: AAuthError, draft: Draft = DRAFT_01) -> Response:
+def draft_shown(request: Request) -> Draft:
+    """The draft of the token a request shows, unverified: only the wording of a refusal hangs on it."""
+    try:
+        members = parse_dictionary(request.headers.get("signature-key", ""))
+        tokens = [parameters.get("jwt") for _, parameters in members.values()]
+        return draft_of(parse(tokens[0] if tokens else None), SPOKEN)
+    except (AAuthError, MalformedField):
+        return NATIVE
+
+
+def error_answer(error: AAuthError, draft: Draft = NATIVE) -> Response:
     """The answer for an error of the tree; what only the operator may know goes to the log."""
     if error.debug:
         _log.info("%s: %s (%s)", error.code, error.detail, error.debug)
@@ -148,8 +160,8 @@ async def on_http_exception(_request: Request, error: Exception) -> Response:
     return error_answer(NotFound("There is nothing here."))
 
 
-async def on_bug(_request: Request, _error: Exception) -> Response:
-    return error_answer(InternalError(""))
+async def on_bug(request: Request, _error: Exception) -> Response:
+    return error_answer(InternalError(""), spoken_draft(request))
 
 
 # For Starlette(exception_handlers=…): one tree, one renderer, on every path.

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from aauthkit import jwt as jws
-from aauthkit.drafts import DRAFT_01, DRAFT_11
+from aauthkit.drafts import DRAFT_01, DRAFT_11, Draft
 from aauthkit.keys import PrivateKey
+from aauthkit.sigkey.jkt_jwt import delegate
 from tests.person_server.world import DOMAIN, ISSUER, Agent, World, world_at
 
 pytestmark = pytest.mark.anyio
@@ -23,13 +24,14 @@ async def world(tmp_path: Path, anyio_backend: str) -> AsyncIterator[World]:
         yield running
 
 
-@pytest.mark.conformance("11:§11.2.1-1", "11:§11.2-4", "AP-04")
+@pytest.mark.conformance("11:§11.2.1-1", "11:§11.2-4", "AP-04", "AP-06")
 async def test_the_metadata_names_the_endpoints_and_the_domain(world: World) -> None:
     assert (await world.client.get("/.well-known/aauth-agent.json")).json() == {
         "issuer": ISSUER,
         "jwks_uri": f"{ISSUER}/.well-known/jwks.json",
         "name": "aauthkit agent provider",
         "client_name": "aauthkit agent provider",
+        "accept_signature_algs": ["Ed25519", "ES256"],
         "registration_endpoint": f"{ISSUER}/register",
         "refresh_endpoint": f"{ISSUER}/refresh",
         "sub_agent_endpoint": f"{ISSUER}/sub-agent",
@@ -196,6 +198,38 @@ async def test_the_draft_can_be_named(world: World) -> None:
 async def test_a_body_that_cannot_be_used_is_an_invalid_request(world: World, change: dict[str, Any]) -> None:
     response = await Agent(world).register(**change)
     assert (response.status_code, response.json()["error"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    ("draft", "media_type"), [(DRAFT_01, "application/json"), (DRAFT_11, "application/problem+json")]
+)
+async def test_a_refused_signature_is_told_in_the_draft_of_the_delegation__11_9_2(
+    world: World, draft: Draft, media_type: str
+) -> None:
+    key, stranger = PrivateKey.generate(), PrivateKey.generate()
+    delegation = delegate(PrivateKey.generate(), key.public, draft, now=world.clock.now())
+    response = await world.send("POST", "/refresh", {}, stranger, str(delegation), {})
+    assert (response.status_code, response.headers["content-type"]) == (401, media_type)
+    assert response.json()["error"] == "invalid_signature"
+
+
+@pytest.mark.conformance("11:§11.9.2-1")
+@pytest.mark.parametrize(
+    ("method", "path", "status", "error"),
+    [
+        ("GET", "/nowhere", 404, "not_found"),
+        ("GET", "/token", 405, "method_not_allowed"),
+        ("POST", "/register", 401, "invalid_signature"),
+        ("POST", "/token", 401, "invalid_signature"),
+        ("GET", "/person/me", 401, "login_required"),
+    ],
+)
+async def test_who_names_no_draft_is_answered_with_problem_details__11_9_2(
+    world: World, method: str, path: str, status: int, error: str
+) -> None:
+    response = await world.client.request(method, path)
+    assert (response.status_code, response.json()["error"]) == (status, error)
+    assert response.headers["content-type"] == "application/problem+json"
 
 
 async def test_the_sixty_first_enrolment_in_a_minute_waits_a_little(world: World) -> None:

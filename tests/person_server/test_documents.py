@@ -13,7 +13,7 @@ from tests.person_server.world import ISSUER, World, code_of
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.conformance("PS-01", "PS-02", "PS-03")
+@pytest.mark.conformance("PS-01", "PS-02", "PS-03", "PS-05")
 async def test_the_metadata_names_the_endpoints_that_are_served__11_2_2(world: World) -> None:
     answer = await world.client.get("/.well-known/aauth-person.json")
     assert answer.status_code == 200
@@ -21,6 +21,7 @@ async def test_the_metadata_names_the_endpoints_that_are_served__11_2_2(world: W
         "issuer": ISSUER,
         "jwks_uri": f"{ISSUER}/.well-known/jwks.json",
         "name": "aauthkit person server",
+        "accept_signature_algs": ["Ed25519", "ES256"],
         "token_endpoint": f"{ISSUER}/token",
         "auth_token_endpoint": f"{ISSUER}/token",
         "person_token_endpoint": f"{ISSUER}/person",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from aauthkit.drafts import SIGNATURE_ALGORITHMS
 from aauthkit.errors import ConfigurationError, InvalidRequest
 from aauthkit.identifiers import AgentIdentifier, server_identifier
 
@@ -43,6 +44,7 @@ class ProviderSettings:
             "name": self.client_name,
             # Draft 01's word for it.
             "client_name": self.client_name,
+            "accept_signature_algs": list(SIGNATURE_ALGORITHMS),
             "registration_endpoint": f"{self.issuer}/register",
             "refresh_endpoint": f"{self.issuer}/refresh",
             "sub_agent_endpoint": f"{self.issuer}/sub-agent",

@@ -27,7 +27,7 @@ from aauthkit.agent_provider.limits import AddressLimit
 from aauthkit.clock import Clock
 from aauthkit.drafts import DRAFT_11, DRAFTS, Draft
 from aauthkit.errors import InvalidRequest
-from aauthkit.serving import RequestVerifier, answer, json_object, text_member
+from aauthkit.serving import RequestVerifier, answer, draft_shown, json_object, text_member
 from aauthkit.verify import VerifiedRequest
 
 # A person takes longer than this to look up; more often only costs.
@@ -79,7 +79,6 @@ class _Endpoints:
 
     async def sub_agent(self, request: Request) -> Response:
         """The parent signs as for `/refresh` and names the sub-agent and its key; a repeat renews the token."""
-        request.state.draft = DRAFT_11
         verified = await self._verifier.verify(request)
         members = json_object(verified.message.body or b"")
         if _draft_of(members) not in (None, DRAFT_11):
@@ -91,6 +90,7 @@ class _Endpoints:
         return self._answer(await self._provider.sub_agent(verified, wanted))
 
     async def _verified(self, request: Request) -> VerifiedRequest:
+        request.state.draft = draft_shown(request)
         verified = await self._verifier.verify(request)
         request.state.draft = delegation_of(verified).draft
         return verified

@@ -36,7 +36,7 @@ from aauthkit.clock import Clock, SystemClock
 from aauthkit.database import migrate as migrate_tables
 from aauthkit.database import open_database
 from aauthkit.discovery import Discovery
-from aauthkit.drafts import DRAFT_01, DRAFT_11, DRAFTS, Draft
+from aauthkit.drafts import DRAFT_11, DRAFTS, SPOKEN
 from aauthkit.errors import ConfigurationError, InvalidRequest
 from aauthkit.fetching import HTTPFetcher
 from aauthkit.flow import AsyncCaller, AsyncFetcher
@@ -60,7 +60,6 @@ from aauthkit.trust import Trust, TrustedIssuer
 from aauthkit.verify import Requirements
 
 # Drafts this server speaks; each has a signing key of its own, since an algorithm name is part of a JWK.
-_SPOKEN: tuple[Draft, ...] = (DRAFT_01, DRAFT_11)
 _DEFAULT_PREFIXES = ("user.", "profile.", "email.")
 _DATABASE = "person.db"
 _SECRET = "person-secret"
@@ -229,7 +228,7 @@ def _compose(
     openid_transport: httpx2.AsyncBaseTransport | None,
 ) -> tuple[ASGIApp, Outbox]:
     settings, provider_settings = _person_server_settings(asked), _provider_settings(asked)
-    keys = {draft.name: PrivateKey.load_or_create(asked.state / f"person-{draft.name}.pem") for draft in _SPOKEN}
+    keys = {draft.name: PrivateKey.load_or_create(asked.state / f"person-{draft.name}.pem") for draft in SPOKEN}
     published = jwks((key, DRAFTS[name]) for name, key in keys.items())
     # What this process publishes it also reads, without calling itself over the network.
     own: dict[str, Mapping[str, Any]] = {
@@ -332,7 +331,7 @@ def _requirements(asked: ServeOptions, settings: PersonServerSettings, scheme: s
     providers = _trusted_intermediaries(asked, known=provider)
     requirements = Requirements(
         authorities=frozenset({settings.authority}),
-        drafts=_SPOKEN,
+        drafts=SPOKEN,
         schemes=frozenset({scheme}),
         token_types=frozenset({agent_tokens.TYP}),
         agent_providers=providers,

@@ -8,6 +8,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
+from aauthkit.drafts import SIGNATURE_ALGORITHMS
 from aauthkit.errors import ConfigurationError, InvalidRequest
 from aauthkit.identifiers import endpoint_url, server_identifier
 from aauthkit.trust import Trust
@@ -111,6 +112,7 @@ class PersonServerSettings:
             "issuer": self.issuer,
             "jwks_uri": f"{self.issuer}/.well-known/jwks.json",
             "name": self.name,
+            "accept_signature_algs": list(SIGNATURE_ALGORITHMS),
             **{member: f"{self.issuer}{path}" for member, path in ENDPOINTS.items()},
             "scopes_supported": sorted({*ALWAYS_ASK, *IDENTITY_SCOPES}),
             "claims_supported": ["sub", *(claim for claims in IDENTITY_SCOPES.values() for claim in claims)],

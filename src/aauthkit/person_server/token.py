@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from aauthkit.clock import Clock
-from aauthkit.drafts import DRAFT_01, DRAFT_11, Draft
+from aauthkit.drafts import SPOKEN, Draft
 from aauthkit.errors import InvalidRequest
 from aauthkit.person_server.asking import Asking, Deferred, Terms, shown_scopes
 from aauthkit.person_server.callers import Callers, Requester
@@ -22,9 +22,6 @@ from aauthkit.tokens.claims import AS_RESOURCE_TOKEN, parse
 from aauthkit.tokens.resource import ResourceToken
 from aauthkit.verify import VerifiedRequest
 from aauthkit.verify import draft_of as draft_of_token
-
-# Drafts whose resource tokens are taken; one of a person server's keys each.
-SPOKEN: tuple[Draft, ...] = (DRAFT_01, DRAFT_11)
 
 
 @dataclass(frozen=True, kw_only=True)

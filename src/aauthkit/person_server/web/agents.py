@@ -14,11 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aauthkit.clock import Clock
-from aauthkit.drafts import DRAFT_11, NATIVE, Draft
-from aauthkit.errors import AAuthError, InvalidRequest
+from aauthkit.drafts import DRAFT_11
+from aauthkit.errors import InvalidRequest
 from aauthkit.headers import parse_prefer_wait, requirement
-from aauthkit.httpsig.fields import MalformedField, parse_dictionary
-from aauthkit.jwt import parse
 from aauthkit.person_server.asking import Deferred, Terms, draft_of
 from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.issuing import Granted
@@ -28,10 +26,9 @@ from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.states import State
 from aauthkit.person_server.storage import AgentWords, PendingRequest
 from aauthkit.person_server.storage.conversation import Clarification
-from aauthkit.person_server.token import SPOKEN, TokenEndpoint, TokenRequest, draft_of_request
-from aauthkit.serving import RequestVerifier, answer, json_object, text_member
+from aauthkit.person_server.token import TokenEndpoint, TokenRequest, draft_of_request
+from aauthkit.serving import RequestVerifier, answer, draft_shown, json_object, text_member
 from aauthkit.verify import VerifiedRequest
-from aauthkit.verify import draft_of as draft_of_token
 
 _LONGEST_TOKEN = 16_384
 _LONGEST_JUSTIFICATION = 8_192
@@ -68,9 +65,7 @@ class AgentEndpoints:
 
     async def person(self, request: Request) -> Response:
         """AAuth-11 §7.1. Draft 01 has no person tokens, so its agent tokens ask for none."""
-        request.state.draft = DRAFT_11
         verified = await self._verifier.verify(request)
-        request.state.draft = DRAFT_11
         if verified.draft is not DRAFT_11:
             raise InvalidRequest(f"Sign with an agent token of draft {DRAFT_11.name} here.")
         wanted = _person_token_request(json_object(verified.message.body or b""))
@@ -138,16 +133,6 @@ class AgentEndpoints:
             "AAuth-Requirement": requirement("clarification"),
         }
         return answer(202, members, headers)
-
-
-def draft_shown(request: Request) -> Draft:
-    """The draft of the agent token a request shows, unverified: only the wording of a refusal hangs on it."""
-    try:
-        members = parse_dictionary(request.headers.get("signature-key", ""))
-        tokens = [parameters.get("jwt") for _, parameters in members.values()]
-        return draft_of_token(parse(tokens[0] if tokens else None), SPOKEN)
-    except (AAuthError, MalformedField):
-        return NATIVE
 
 
 def _person_token_request(members: Mapping[str, Any]) -> PersonTokenRequest:

@@ -5,7 +5,6 @@ They are draft 11's: every answer is written in it. Requests are verified here, 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from aauthkit.drafts import NATIVE
 from aauthkit.headers import parse_prefer_wait, requirement
 from aauthkit.person_server.callers import Callers
 from aauthkit.person_server.clarification import Clarifications, clarification_action
@@ -28,8 +26,6 @@ from aauthkit.person_server.states import State
 from aauthkit.person_server.storage.inbox import InboxItem, Kind
 from aauthkit.serving import RequestVerifier, answer, json_object
 from aauthkit.verify import VerifiedRequest
-
-_Handler = Callable[[Request], Awaitable[Response]]
 
 
 class ConversationEndpoints:
@@ -56,13 +52,13 @@ class ConversationEndpoints:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/interaction", _native(self.interact), methods=["POST"]),
+            Route("/interaction", self.interact, methods=["POST"]),
             Route("/interaction", self.to_the_page, methods=["GET"]),
-            Route("/interaction/{handle}", _native(self.poll_interaction), methods=["GET"]),
-            Route("/permission", _native(self.permit), methods=["POST"]),
-            Route("/permission/{handle}", _native(self.poll_permission), methods=["GET"]),
-            Route("/pending/{handle}", _native(self.respond), methods=["POST"]),
-            Route("/pending/{handle}", _native(self.withdraw), methods=["DELETE"]),
+            Route("/interaction/{handle}", self.poll_interaction, methods=["GET"]),
+            Route("/permission", self.permit, methods=["POST"]),
+            Route("/permission/{handle}", self.poll_permission, methods=["GET"]),
+            Route("/pending/{handle}", self.respond, methods=["POST"]),
+            Route("/pending/{handle}", self.withdraw, methods=["DELETE"]),
         ]
 
     # Interactions and permissions
@@ -137,16 +133,6 @@ class ConversationEndpoints:
 
     def _pending_headers(self, request: Request) -> dict[str, str]:
         return {"Location": f"{self._settings.issuer}/pending/{request.path_params['handle']}", "Retry-After": "0"}
-
-
-def _native(handler: _Handler) -> _Handler:
-    """Errors of the endpoint, those of an unverified request too, are written in draft 11."""
-
-    async def wrapped(request: Request) -> Response:
-        request.state.draft = NATIVE
-        return await handler(request)
-
-    return wrapped
 
 
 def _wait(verified: VerifiedRequest) -> timedelta:

@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from aauthkit.drafts import DRAFT_11
 from aauthkit.errors import UnsupportedIssuer, UntrustedSigner
 from aauthkit.headers import parse_prefer_wait
 from aauthkit.person_server.revocation.service import RevocationService
@@ -56,8 +55,6 @@ class RevocationEndpoints:
 
     async def _caller(self, request: Request) -> tuple[PublishedKey, bytes, timedelta]:
         """The server that signed, the body it signed, and how long it may be kept waiting."""
-        # Nobody revokes in draft 01, so that is never the language of the answer.
-        request.state.draft = DRAFT_11
         try:
             verified = await self._verifier.verify(request)
         except UntrustedSigner as error:
