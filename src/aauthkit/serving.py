@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import Receive, Scope
 
 from aauthkit.clock import Clock
 from aauthkit.discovery import Discovery
@@ -50,15 +50,21 @@ async def read_body(request: Request, *, limit: int = MAX_BODY) -> bytes:
     declared = request.headers.get("content-length", "0")
     if declared.isascii() and declared.isdigit() and int(declared[:12]) > limit:
         raise PayloadTooLarge(f"Send at most {limit} bytes.")
+    return await received_body(request.receive, limit=limit)
+
+
+async def received_body(receive: Receive, *, limit: int) -> bytes:
+    """The same where there is no more than ASGI; a body that breaks off is an `InvalidRequest`, never a shorter one."""
     body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise PayloadTooLarge(f"Send at most {limit} bytes.")
-    except ClientDisconnect as error:
-        raise InvalidRequest("The request ended before its body did.") from error
-    return bytes(body)
+    while True:
+        event = await receive()
+        if event["type"] != "http.request":
+            raise InvalidRequest("The request ended before its body did.")
+        body += event.get("body", b"")
+        if len(body) > limit:
+            raise PayloadTooLarge(f"Send at most {limit} bytes.")
+        if not event.get("more_body", False):
+            return bytes(body)
 
 
 def message_from_scope(scope: Scope, body: bytes, *, issuer: str) -> Message:

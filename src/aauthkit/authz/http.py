@@ -19,12 +19,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from aauthkit.authz.outcome import Call, Outcome, Result, first_traceparent, refused
 from aauthkit.authz.resources import ProtectedResource
 from aauthkit.drafts import DRAFT_11, NATIVE
-from aauthkit.errors import AAuthError, MethodNotAllowed, NotFound, PayloadTooLarge, render
+from aauthkit.errors import AAuthError, InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, render
 from aauthkit.httpsig.message import Message
 from aauthkit.resource.answers import answer_to
 from aauthkit.resource.authorization import MAX_REQUEST_BYTES
 from aauthkit.resource.metadata import JWKS_PATH, METADATA_PATH, resource_jwks, resource_metadata
 from aauthkit.resource.revocation import MAX_REVOCATION_BYTES
+from aauthkit.serving import received_body
 
 CHECK_PATH = b"/check"
 RESOURCE_TOKEN_PATH = "/resource/token"
@@ -66,9 +67,9 @@ class HTTPFront:
 
     async def _check(self, target: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            body = await _read(receive, self._body_limit)
+            body = await received_body(receive, limit=self._body_limit)
             outcome = await self._service.decide(_call(scope, target, body))
-        except PayloadTooLarge as error:
+        except (PayloadTooLarge, InvalidRequest) as error:
             outcome = refused(error, NATIVE)
         await _answer(send, outcome)
 
@@ -107,18 +108,6 @@ def _one(headers: tuple[tuple[str, str], ...], name: str) -> str:
     return values[0] if len(values) == 1 else ""
 
 
-async def _read(receive: Receive, limit: int) -> bytes:
-    body = bytearray()
-    more = True
-    while more:
-        event = await receive()
-        body += event.get("body", b"")
-        if len(body) > limit:
-            raise PayloadTooLarge(f"Send at most {limit} bytes.")
-        more = event["type"] == "http.request" and event.get("more_body", False)
-    return bytes(body)
-
-
 async def _answer(send: Send, outcome: Outcome) -> None:
     if outcome.result is Result.ALLOWED:
         headers = [(name.encode(), value.encode("latin-1")) for name, value in outcome.set_headers.items()]
@@ -145,14 +134,14 @@ def _documents(service: Service, metrics: Callable[[], tuple[str, bytes]]) -> AS
 
     async def resource_token(request: Request) -> Response:
         _resource(service, request)
-        body = await _read(request.receive, MAX_REQUEST_BYTES)
+        body = await received_body(request.receive, limit=MAX_REQUEST_BYTES)
         raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
         token = await service.resource_token(_call(request.scope, raw, body))
         return JSONResponse({"resource_token": token}, headers={"Cache-Control": "no-store"})
 
     async def revocation(request: Request) -> Response:
         try:
-            body = await _read(request.receive, MAX_REVOCATION_BYTES)
+            body = await received_body(request.receive, limit=MAX_REVOCATION_BYTES)
             raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
             await service.revoke(_call(request.scope, raw, body))
         except AAuthError as error:

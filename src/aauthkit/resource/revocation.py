@@ -1,12 +1,13 @@
 """The revocation endpoint of a resource (AAuth-11 §11.12.3): a person server or access server withdraws its tokens.
 
 There is nothing downstream of a resource, so the answer is given at once, empty, and never 202. Any pair is recorded,
-whether or not its token was ever seen here. ``receive_revocation`` is what the ASGI endpoint and the authorization
-service for proxies have in common; what was recorded is asked by ``verify_request``.
+whether or not its token was ever seen here. ``receive_revocation`` and ``keep`` are what the ASGI endpoint and the
+authorization service for proxies have in common; what was recorded is asked by ``verify_request``.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,7 +20,6 @@ from aauthkit.errors import (
     ConfigurationError,
     InternalError,
     MethodNotAllowed,
-    PayloadTooLarge,
     UnsupportedIssuer,
     UntrustedSigner,
     render,
@@ -30,7 +30,7 @@ from aauthkit.httpsig.replay import Replays
 from aauthkit.resource.admission import Verification
 from aauthkit.resource.settings import Resource
 from aauthkit.revocation import IssuerRate, Revocation, Revocations
-from aauthkit.serving import message_from_scope
+from aauthkit.serving import message_from_scope, received_body
 from aauthkit.sigkey.jwks_uri import PublishedKey
 from aauthkit.tokens import agent as agent_tokens
 from aauthkit.tokens import auth as auth_tokens
@@ -87,7 +87,7 @@ def revocation_requirements(resource: Resource) -> Requirements:
 def receive_revocation(
     message: Message, resource: Resource, receiver: RevocationReceiver
 ) -> Flow[tuple[Revocation, str]]:
-    """Verify, read and record; the caller answers 200 with nothing in it. Returns it and its issuer, for a log.
+    """Verify and read a revocation; returned are what is revoked and who revokes it, for ``keep``.
 
     Raises ``SignatureError``, ``UnsupportedIssuer``, ``InvalidRequest``, ``RateLimited``, ``Unavailable``.
     """
@@ -106,8 +106,15 @@ def receive_revocation(
     issuer = verified.published.id
     receiver.rate.admit(issuer)
     revocation = Revocation.from_body(message.body or b"", message.field("content-type"))
-    receiver.revocations.record(issuer, revocation.jti, revocation.expires_at)
     return revocation, issuer
+
+
+async def keep(revocation: Revocation, issuer: str, receiver: RevocationReceiver) -> None:
+    """Record what was received; afterwards the caller answers 200 with nothing in it.
+
+    Raises ``InvalidRequest``, ``RateLimited``, ``Unavailable``. In a thread: a store may wait for a disk.
+    """
+    await asyncio.to_thread(receiver.revocations.record, issuer, revocation.jti, revocation.expires_at)
 
 
 class RevocationEndpoint:
@@ -141,20 +148,10 @@ class RevocationEndpoint:
     async def _receive(self, scope: Scope, receive: Receive) -> None:
         if scope["method"] != "POST":
             raise MethodNotAllowed("Send a revocation with POST.")
-        message = message_from_scope(scope, await _body(receive), issuer=self._resource.issuer)
-        await arun(receive_revocation(message, self._resource, self._receiver), self._fetcher)
-
-
-async def _body(receive: Receive) -> bytes:
-    body = bytearray()
-    more = True
-    while more:
-        event = await receive()
-        body += event.get("body", b"")
-        if len(body) > MAX_REVOCATION_BYTES:
-            raise PayloadTooLarge(f"Send at most {MAX_REVOCATION_BYTES} bytes.")
-        more = event["type"] == "http.request" and event.get("more_body", False)
-    return bytes(body)
+        body = await received_body(receive, limit=MAX_REVOCATION_BYTES)
+        message = message_from_scope(scope, body, issuer=self._resource.issuer)
+        flow = receive_revocation(message, self._resource, self._receiver)
+        await keep(*await arun(flow, self._fetcher), self._receiver)
 
 
 async def _answer(send: Send, status: int, headers: dict[str, str], body: bytes) -> None:
