@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from dataclasses import replace
@@ -25,7 +26,7 @@ from aauthkit.httpsig.components import Component, signature_base
 from aauthkit.httpsig.message import Message
 from aauthkit.keys import PrivateKey
 from aauthkit.resource.admission import Verification, admit
-from aauthkit.resource.revocation import RevocationReceiver, receive_revocation
+from aauthkit.resource.revocation import RevocationReceiver, keep, receive_revocation
 from aauthkit.resource.settings import Require, Resource
 from aauthkit.revocation import IssuerRate, MemoryRevocations, Outcome, Revocation, read_answer
 from aauthkit.server_identity import ServerIdentity, sign_as_server
@@ -65,7 +66,8 @@ class Meeting:
 
     def receive(self, message: Message, fetcher: NothingIsFetched | None = None) -> Revocation:
         flow = receive_revocation(message, self.resource, self.receiver)
-        revocation, _issuer = run(flow, fetcher or self.scene.documents)
+        revocation, issuer = run(flow, fetcher or self.scene.documents)
+        asyncio.run(keep(revocation, issuer, self.receiver))
         return revocation
 
     def admits(self, message: Message) -> str:

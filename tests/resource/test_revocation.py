@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -136,6 +139,20 @@ async def test_it_answers_at_once_with_an_empty_200__11_12_3(shop: Shop) -> None
     assert (answer.status, answer.body) == (200, b"")
     assert "content-type" not in answer.headers
     assert shop.application.calls == []
+
+
+@pytest.mark.attack
+async def test_a_revocation_that_waits_for_the_disk_keeps_nobody_waiting(tmp_path: Path) -> None:
+    bench = NativeBench()
+    shop = Shop(bench=bench, revocations=FileRevocations(tmp_path / "r.db", clock=bench.clock))
+    with closing(sqlite3.connect(tmp_path / "r.db", isolation_level=None)) as another_process:
+        another_process.execute("BEGIN IMMEDIATE")
+        revoking = asyncio.create_task(shop.revoke(shop.bench.auth_token()))
+        await asyncio.sleep(0.05)
+        assert (await shop.call(shop.bench.auth_token())).status == 200
+        assert not revoking.done()
+        another_process.execute("COMMIT")
+    assert (await revoking).status == 200
 
 
 @pytest.mark.conformance("11:§11.12.5-1", "11:§11.12.5-2", "11:§11.3.4-5e", "RS-43", "RS-50")

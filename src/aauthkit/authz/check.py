@@ -31,6 +31,7 @@ from aauthkit.resource.authorization import (
 from aauthkit.resource.challenge import step_up_challenge
 from aauthkit.resource.revocation import RevocationReceiver, receive_revocation
 from aauthkit.resource.settings import Require
+from aauthkit.revocation import Revocation
 from aauthkit.sigkey.jwks_uri import PublishedKey
 from aauthkit.verify import Level, VerifiedRequest
 
@@ -85,18 +86,21 @@ def resource_token(call: Call, resource: ProtectedResource, verification: Verifi
     return issued.token, outcome
 
 
-def revoke(call: Call, resource: ProtectedResource, receiver: RevocationReceiver) -> Flow[Outcome]:
-    """A token is withdrawn by its issuer (AAuth-11 §11.12.3): recorded when this returns, and the outcome to log.
+def revoke(
+    call: Call, resource: ProtectedResource, receiver: RevocationReceiver
+) -> Flow[tuple[Revocation, str, Outcome]]:
+    """A token is withdrawn by its issuer (AAuth-11 §11.12.3): what ``keep`` has to record, and the outcome to log.
 
     Raises like ``receive_revocation``.
     """
     revocation, issuer = yield from receive_revocation(_as_signed(call, resource), resource.settings, receiver)
-    return Outcome(
+    outcome = Outcome(
         result=Result.ALLOWED,
         resource_id=resource.id,
         reason="revocation_recorded",
         facts={"issuer": issuer, "jti": revocation.jti},
     )
+    return revocation, issuer, outcome
 
 
 def _decide(call: Call, resource: ProtectedResource, verification: Verification) -> Flow[Outcome]:

@@ -22,7 +22,7 @@ from aauthkit.fetching import HTTPFetcher
 from aauthkit.flow import AsyncFetcher, Fetch, Fetched, Flow, arun
 from aauthkit.httpsig.replay import ReplayCache, Replays
 from aauthkit.resource.admission import Verification
-from aauthkit.resource.revocation import RevocationReceiver
+from aauthkit.resource.revocation import RevocationReceiver, keep
 from aauthkit.resource.revocation_store import FileRevocations
 from aauthkit.revocation import IssuerRate, MemoryRevocations, Revocations
 
@@ -126,7 +126,8 @@ class AuthorizationService:
         if resource is None or not resource.settings.is_revocable:
             raise NotFound("No token is revoked here.")
         try:
-            outcome = await arun(checks.revoke(call, resource, now.receiver), fetcher)
+            revocation, issuer, outcome = await arun(checks.revoke(call, resource, now.receiver), fetcher)
+            await keep(revocation, issuer, now.receiver)
         except AAuthError as error:
             self._tell(call, refused(error, NATIVE, resource_id=resource.id), started, fetcher.count)
             raise

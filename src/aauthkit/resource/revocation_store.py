@@ -2,6 +2,7 @@
 
 The file is SQLite, the answer comes from memory: a look into the file every quarter of a second finds what other
 processes recorded meanwhile. When the file cannot be read nobody can know, so the request is refused as unavailable.
+Asking never waits for a writer; recording waits for the disk and for other processes, so it belongs into a thread.
 """
 
 from __future__ import annotations
@@ -50,12 +51,15 @@ class FileRevocations:
         self._on_record = on_record or (lambda issuer, jti: None)
         self._look_every = look_every.total_seconds()
         self._lock = threading.Lock()
+        self._one_writes = threading.Lock()
         self._until: dict[tuple[str, str], float] = {}
         self._known_to = 0
         self._looked_at = float("-inf")
         self._forgot_at = self._clock.now()
         try:
             self._database = _open(path)
+            # A look is not to wait for what this process itself is writing.
+            self._written = _open(path)
         except (OSError, sqlite3.Error) as error:
             raise ConfigurationError(f"Revocations cannot be kept in {path}: {error}.") from error
         self._look()
@@ -71,7 +75,7 @@ class FileRevocations:
         until = expires_at + CLOCK_SKEW.total_seconds()
         if until <= now:
             return False
-        with self._lock, self._writing() as database:
+        with self._one_writes, self._writing() as database:
             known = database.execute("SELECT 1 FROM revocations WHERE issuer = ? AND jti = ?", (issuer, jti)).fetchone()
             if known is None:
                 _make_room(database, issuer, now)
@@ -81,6 +85,7 @@ class FileRevocations:
 
     def close(self) -> None:
         self._database.close()
+        self._written.close()
 
     def _look(self) -> None:
         """Learn what was recorded since the last look, here or elsewhere."""
@@ -107,13 +112,13 @@ class FileRevocations:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         try:
-            self._database.execute("BEGIN IMMEDIATE")
+            self._written.execute("BEGIN IMMEDIATE")
             try:
-                yield self._database
+                yield self._written
             except BaseException:
-                self._database.execute("ROLLBACK")
+                self._written.execute("ROLLBACK")
                 raise
-            self._database.execute("COMMIT")
+            self._written.execute("COMMIT")
         except sqlite3.Error as error:
             raise Unavailable("The revocation cannot be kept just now; send it again.", debug=repr(error)) from error
 
