@@ -6,6 +6,8 @@ else's code, an unknown one and one that never existed look alike (DESIGN §4 ru
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 
 from aauthkit.clock import Clock
@@ -165,7 +167,7 @@ class Consents:
             answer_text=answer_text,
             remembered_until=self.clock.now() + self.settings.remembered.total_seconds(),
             single_use=ALWAYS_ASK,
-            as_seen=request.resource_token_jti,
+            as_seen=request,
         )
 
     async def _check_agent(self, request: PendingRequest) -> None:
@@ -193,8 +195,12 @@ class Consents:
 
 
 def version_of(request: PendingRequest) -> str:
-    """Names what a request asks for, so that a decision can name what it was about."""
-    return request.resource_token_jti or ""
+    """Names what a request asks for, so that a decision can name what it was about.
+
+    The `jti` alone would not do: a resource may give two tokens the same.
+    """
+    asked = (request.resource_token_jti, request.scope, request.account, dict(request.scope_descriptions))
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
 _ENDS = {

@@ -22,6 +22,7 @@ from aauthkit.errors import (
     Gone,
     InternalError,
     InvalidCode,
+    InvalidRequest,
     InvalidResourceToken,
     NotFound,
     Revoked,
@@ -53,7 +54,7 @@ _REFUSALS: dict[State, tuple[type[AAuthError], str]] = {
     State.ABANDONED: (Abandoned, "The person opened this request and did not decide."),
     State.FAILED: (InvalidCode, "Too many wrong codes were tried; make a new request."),
     State.BROKEN: (InternalError, "The page of the resource failed."),
-    State.REVOKED: (Revoked, "A token this request depends on was revoked."),
+    State.REVOKED: (Revoked, "Something this request depends on was revoked."),
 }
 # What ends a request at a token endpoint has one word at a pending URL (§11.9.4); the detail says which token it was.
 _REVOCATIONS = (
@@ -87,6 +88,9 @@ class PendingEndpoint:
             or (request.agent_issuer, request.agent) != (token.issuer, str(token.agent))
         ):
             raise NotFound("There is no such request for this agent.")
+        # An agent token of draft 01 asks for less of the signature: a body would go uncovered (§11.3.3.1).
+        if draft_of(request).body_covered and not verified.draft.body_covered:
+            raise InvalidRequest(f"Sign with an agent token of draft {request.draft}, as the request was made.")
         return request
 
     async def poll(self, verified: VerifiedRequest, request: PendingRequest, *, wait: timedelta) -> Granted | Deferred:

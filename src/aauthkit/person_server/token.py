@@ -171,6 +171,8 @@ def draft_of_request(resource_token: str, verified: VerifiedRequest) -> Draft:
 
 def _check_members(verified: VerifiedRequest, request: TokenRequest, draft: Draft) -> None:
     if not draft.person_tokens:
+        if request.subagent_token is not None:
+            raise InvalidRequest(f"Draft {draft.name}, which the resource token is of, has no sub-agents.")
         return
     # An agent token of draft 01 asks for less of the signature: the body would go uncovered (§11.3.3.1).
     if verified.draft is not draft:

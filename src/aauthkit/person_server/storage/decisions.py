@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
 
@@ -102,15 +102,18 @@ class DecisionStore:
         return await self._found(pending_requests.c.id == pending_id)
 
     async def requests_of(self, person_id: str, *, limit: int = 100) -> list[PendingRequest]:
-        """The person's requests, newest first, each in the state it is in now."""
-        query = (
-            select(pending_requests)
-            .where(pending_requests.c.person_id == person_id)
-            .order_by(pending_requests.c.created_at.desc())
-            .limit(limit)
-        )
+        """The person's requests, newest first, each in the state it is in now: all that wait, ``limit`` of the others.
+
+        What waits is bounded for each agent; what is over is not, and would push the request of another agent out.
+        """
+        own = select(pending_requests).where(pending_requests.c.person_id == person_id)
+        newest, waits = pending_requests.c.created_at.desc(), pending_requests.c.state.in_(OPEN)
         async with reading(self._engine) as connection:
-            found = [_request(row) for row in await connection.execute(query)]
+            rows = [
+                *await connection.execute(own.where(waits).order_by(newest)),
+                *await connection.execute(own.where(~waits).order_by(newest).limit(limit)),
+            ]
+        found = sorted((_request(row) for row in rows), key=lambda request: request.created_at, reverse=True)
         return [await self._current(request) for request in found]
 
     async def open_requests_of(self, agent_issuer: str, principal: str) -> int:
@@ -160,11 +163,11 @@ class DecisionStore:
         answer_text: str | None,
         remembered_until: float,
         single_use: frozenset[str],
-        as_seen: str | None = None,
+        as_seen: PendingRequest | None = None,
     ) -> bool:
         """Approve and remember what was agreed, both or neither; False when it is too late or already decided.
 
-        With ``as_seen``, the `jti` of the resource token that was looked at, also False when it is another one by now.
+        With ``as_seen``, the request that was looked at, also False when it asks for something else by now.
         """
         now = self._clock.now()
         async with writing(self._engine) as connection:
@@ -173,7 +176,7 @@ class DecisionStore:
                 pending_id,
                 State.APPROVED,
                 still_open_at=now,
-                resource_token=as_seen,
+                as_seen=as_seen,
                 outcome=State.APPROVED,
                 decided_at=now,
                 decided_by=decided_by,
@@ -345,11 +348,21 @@ class DecisionStore:
             return [_consent(row) for row in await connection.execute(query)]
 
     async def withdraw(self, consent_id: str, person_id: str) -> bool:
+        """Forget what was agreed to; what was approved by it and is still to be fetched is not given any more.
+
+        False when it is not this person's, or not any more.
+        """
+        own = and_(consents.c.id == consent_id, consents.c.person_id == person_id)
         async with writing(self._engine) as connection:
-            gone = await connection.execute(
-                delete(consents).where(consents.c.id == consent_id, consents.c.person_id == person_id)
+            consent = (await connection.execute(select(consents).where(own))).first()
+            if consent is None:
+                return False
+            await connection.execute(delete(consents).where(own))
+            uncollected = and_(_uncollected(consent, consent.agent, consent.via), _names_any({consent.scope}))
+            await connection.execute(
+                update(pending_requests).where(uncollected).values(state=State.REVOKED, ended_by="person's agreement")
             )
-        return gone.rowcount == 1
+            return True
 
     async def withdraw_agent(self, agent: str, person_id: str) -> None:
         """Forget everything the person agreed to for this agent."""
@@ -462,14 +475,18 @@ async def _move(
     target: State,
     *,
     still_open_at: float | None = None,
-    resource_token: str | None = None,
+    as_seen: PendingRequest | None = None,
     **values: Any,
 ) -> bool:
     guard = [pending_requests.c.id == pending_id, pending_requests.c.state.in_(sources_of(target))]
     if still_open_at is not None:
         guard.append(pending_requests.c.expires_at > still_open_at)
-    if resource_token is not None:
-        guard.append(pending_requests.c.resource_token_jti == resource_token)
+    if as_seen is not None:
+        # All three: a resource may give two tokens the same `jti`.
+        guard += [
+            pending_requests.c[name].is_not_distinct_from(getattr(as_seen, name))
+            for name in ("resource_token_jti", "scope", "account")
+        ]
     moved = await connection.execute(update(pending_requests).where(*guard).values(state=target, **values))
     return moved.rowcount == 1
 
@@ -498,19 +515,36 @@ async def _is_uncollected(
     connection: AsyncConnection, issued: IssuedToken, grantee: str, via: str, scopes: frozenset[str], *, since: float
 ) -> bool:
     """Whether a request for one of ``scopes`` was approved after ``since`` and its token not yet fetched."""
-    named = literal(" ") + pending_requests.c.scope + literal(" ")
     query = select(pending_requests.c.id).where(
-        pending_requests.c.person_id == issued.person_id,
-        pending_requests.c.agent_issuer == issued.agent_issuer,
-        pending_requests.c.principal == grantee,
-        pending_requests.c.resource == issued.resource,
-        pending_requests.c.via == via,
-        func.coalesce(pending_requests.c.account, "") == (issued.account or ""),
-        pending_requests.c.state == State.APPROVED,
-        pending_requests.c.decided_at >= since,
-        or_(*(named.contains(f" {scope} ", autoescape=True) for scope in scopes)),
+        _uncollected(issued, grantee, via), pending_requests.c.decided_at >= since, _names_any(scopes)
     )
     return (await connection.execute(query.limit(1))).first() is not None
+
+
+def _uncollected(agreed: Any, grantee: str, via: str) -> ColumnElement[bool]:
+    """Approved requests of the same person, agent, resource and account, whose tokens were not yet fetched."""
+    return and_(
+        pending_requests.c.person_id == agreed.person_id,
+        pending_requests.c.agent_issuer == agreed.agent_issuer,
+        pending_requests.c.principal == grantee,
+        pending_requests.c.resource == agreed.resource,
+        pending_requests.c.via == via,
+        func.coalesce(pending_requests.c.account, "") == (agreed.account or ""),
+        pending_requests.c.state == State.APPROVED,
+    )
+
+
+def _names_any(scopes: Set[str]) -> ColumnElement[bool]:
+    """Requests for one of ``scopes``; ``ACT_AS_PERSON`` stands for those that ask for a person token."""
+    named = literal(" ") + pending_requests.c.scope + literal(" ")
+    return or_(
+        *(
+            pending_requests.c.kind == PERSON
+            if scope == ACT_AS_PERSON
+            else named.contains(f" {scope} ", autoescape=True)
+            for scope in scopes
+        )
+    )
 
 
 async def _spend(connection: AsyncConnection, issued: IssuedToken, grantee: str, via: str) -> int:

@@ -148,15 +148,18 @@ class InboxStore:
         return await self._one(inbox_items.c.id == item_id)
 
     async def items_of(self, person_id: str, *, limit: int = 100) -> list[InboxItem]:
-        """The person's items, newest first, each in the state it is in now."""
-        query = (
-            select(inbox_items)
-            .where(inbox_items.c.person_id == person_id)
-            .order_by(inbox_items.c.created_at.desc())
-            .limit(limit)
-        )
+        """The person's items, newest first, each in the state it is in now: all that wait, ``limit`` of the others.
+
+        What waits is bounded for each agent; what is over is not, and would push the item of another agent out.
+        """
+        own = select(inbox_items).where(inbox_items.c.person_id == person_id)
+        newest, waits = inbox_items.c.created_at.desc(), inbox_items.c.state.in_(OPEN)
         async with reading(self._engine) as connection:
-            found = [_item(row) for row in await connection.execute(query)]
+            rows = [
+                *await connection.execute(own.where(waits).order_by(newest)),
+                *await connection.execute(own.where(~waits).order_by(newest).limit(limit)),
+            ]
+        found = sorted((_item(row) for row in rows), key=lambda item: item.created_at, reverse=True)
         return [await self._current(item) for item in found]
 
     async def polled(self, item_id: str, *, not_since: float) -> bool:

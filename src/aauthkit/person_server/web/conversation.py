@@ -12,6 +12,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from aauthkit.drafts import NATIVE
+from aauthkit.errors import InvalidRequest
 from aauthkit.headers import parse_prefer_wait, requirement
 from aauthkit.person_server.callers import Callers
 from aauthkit.person_server.clarification import Clarifications, clarification_action
@@ -101,6 +103,9 @@ class ConversationEndpoints:
     async def _asker(self, verified: VerifiedRequest) -> Asker:
         """Only an agent bound to a person has somebody to talk to; an intermediary talks through its caller."""
         bound = await self._callers.bound(verified)
+        # An agent token of draft 01 asks for less of the signature: the body would go uncovered (§11.3.3.1).
+        if not verified.draft.body_covered:
+            raise InvalidRequest(f"Sign with an agent token of draft {NATIVE.name} here.")
         return Asker(agent_issuer=bound.token.issuer, agent=bound.agent, name=bound.name, person_id=bound.person_id)
 
     def _answer(self, outcome: InboxItem | StillOpen, path: str, *, waited: bool) -> Response:
