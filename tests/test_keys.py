@@ -124,7 +124,6 @@ def test_alg_in_a_jwk_by_draft(alg: str | None, draft: Draft, good: bool) -> Non
         ({**ED, "key_ops": "verify"}, InvalidKey),
         ({**ED, "key_ops": [["verify"]]}, InvalidKey),
     ],
-    ids=repr,
 )
 def test_a_jwk_that_is_not_a_public_key_of_ours_is_refused(jwk: object, error: type[SignatureError]) -> None:
     with pytest.raises(error):

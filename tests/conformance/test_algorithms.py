@@ -60,7 +60,6 @@ def test_an_alg_that_leaves_the_operation_open_is_refused__11_3_1(jwk: dict[str,
         {"kty": "oct", "k": "AAAA", "alg": "Ed25519"},
         {"kty": "oct", "alg": "HS512"},
     ],
-    ids=repr,
 )
 @pytest.mark.conformance("11:§11.3.1-5", "SK:§3.3-3", "SK:§3.3-6", "SK:§7.5-1")
 def test_none_and_symmetric_algorithms_are_refused__11_3_1(jwk: dict[str, str]) -> None:

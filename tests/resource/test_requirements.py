@@ -425,7 +425,6 @@ async def test_a_request_signed_by_another_key_than_the_tokens_is_refused(
         {"algorithms": ("EdDSA",)},
         {"algorithms": ()},
     ],
-    ids=str,
 )
 def test_what_draft_11_could_never_meet_is_refused_at_start(changes: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):

@@ -73,6 +73,7 @@ def test_step_4_the_header_must_carry_a_public_key(jwk: object) -> None:
         1,
         ["urn:jkt:sha-256:" + STABLE.thumbprint],
     ],
+    ids=["none", "empty", "bare", "sha-512", "upper case", "another key", "padded", "a number", "a list"],
 )
 @pytest.mark.conformance("SK:§3.5-4", "SK:§7.3-1")
 def test_step_7_the_issuer_is_the_thumbprint_of_the_key_in_the_header(issuer: object) -> None:
