@@ -80,6 +80,9 @@ class _Endpoints:
     async def sub_agent(self, request: Request) -> Response:
         """The parent signs as for `/refresh` and names the sub-agent and its key; a repeat renews the token."""
         verified = await self._verifier.verify(request)
+        # Draft 01 asks for less of the signature: whose key it is would go uncovered (§11.3.3.1).
+        if not verified.draft.body_covered:
+            raise InvalidRequest(f"Sign under draft {DRAFT_11.name} here.")
         members = json_object(verified.message.body or b"")
         if _draft_of(members) not in (None, DRAFT_11):
             raise InvalidRequest("Sub-agents are draft 11's.")
