@@ -31,6 +31,7 @@ async def test_the_metadata_names_the_endpoints_and_the_domain(world: World) -> 
         "jwks_uri": f"{ISSUER}/.well-known/jwks.json",
         "name": "aauthkit agent provider",
         "client_name": "aauthkit agent provider",
+        "localhost_callback_allowed": True,
         "accept_signature_algs": ["Ed25519", "ES256"],
         "registration_endpoint": f"{ISSUER}/register",
         "refresh_endpoint": f"{ISSUER}/refresh",

@@ -65,6 +65,36 @@ async def test_a_callback_that_is_not_registered_redirects_nobody(world: World, 
     assert (decided.status_code, decided.json()) == (200, {})
 
 
+@pytest.mark.parametrize("callback", ["http://127.0.0.1:49152/x", "http://127.0.0.1/x"])
+async def test_a_program_beside_the_browser_is_called_back_at_any_port__11_1_2(world: World, callback: str) -> None:
+    agent, person = await world.agent(callback_origins=["http://127.0.0.1"]), await world.person()
+    decided = await person.decide(
+        await arrive(person, await deferred(agent, world.resource())), True, callback=callback
+    )
+    assert decided.json() == {"redirect_url": callback}
+
+
+@pytest.mark.parametrize(
+    ("registered", "callback"),
+    [
+        ("http://127.0.0.1", "https://127.0.0.1:49152/x"),
+        ("http://127.0.0.1", "http://localhost:49152/x"),
+        ("http://127.0.0.1", "http://127.0.0.1.evil.example/x"),
+        ("http://127.0.0.1:3050", "http://127.0.0.1:3051/x"),
+        ("http://app.localhost", "http://app.localhost:3050/x"),
+        ("https://app.example", "https://app.example:8443/x"),
+    ],
+)
+async def test_only_what_was_registered_without_a_port_on_this_machine_has_any_port__11_1_2(
+    world: World, registered: str, callback: str
+) -> None:
+    agent, person = await world.agent(callback_origins=[registered]), await world.person()
+    decided = await person.decide(
+        await arrive(person, await deferred(agent, world.resource())), True, callback=callback
+    )
+    assert decided.json() == {}
+
+
 async def test_a_registered_callback_is_where_the_person_goes(world: World) -> None:
     agent, person = await world.agent(callback_origins=[CALLBACK]), await world.person()
     callback = f"{CALLBACK}/done?run=1"

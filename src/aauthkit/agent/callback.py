@@ -21,7 +21,7 @@ _LONGEST_ERROR = 64
 
 
 class LocalCallback:
-    """``async with agent.local_callback() as callback: agent.auth(on_interaction=callback.open_browser)``."""
+    """``async with await agent.local_callback() as callback: agent.auth(on_interaction=callback.open_browser)``."""
 
     def __init__(self, open_url: Callable[[str], object] = webbrowser.open) -> None:
         self._open_url = open_url

@@ -44,6 +44,8 @@ class ProviderSettings:
             "name": self.client_name,
             # Draft 01's word for it.
             "client_name": self.client_name,
+            # Whose ticket names one, that is: a person server sends nobody to another.
+            "localhost_callback_allowed": True,
             "accept_signature_algs": list(SIGNATURE_ALGORITHMS),
             "registration_endpoint": f"{self.issuer}/register",
             "refresh_endpoint": f"{self.issuer}/refresh",

@@ -373,7 +373,11 @@ def _requirements(asked: ServeOptions, settings: PersonServerSettings, scheme: s
     help="The agent is this resource: it may extend what was authorized for it.",
 )
 @click.option(
-    "--callback", "callbacks", multiple=True, metavar="ORIGIN", help="Browsers may be sent back to this origin."
+    "--callback",
+    "callbacks",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Browsers may be sent back to this origin; http://127.0.0.1 is any port there.",
 )
 @click.option(
     "--minutes", default=60, show_default=True, type=click.IntRange(1, 60 * 24 * 30), help="How long it is good."

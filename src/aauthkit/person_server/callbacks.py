@@ -14,6 +14,9 @@ from aauthkit.person_server.states import State
 from aauthkit.person_server.storage import PendingRequest
 
 _LONGEST = 2048
+# Registered without a port, these stand for any: a program beside the browser is given its port when it starts. No
+# other name of this machine is among them (AAuth-11 §11.1.2).
+_ON_THIS_MACHINE = frozenset({"http://localhost", "http://127.0.0.1"})
 # How a request ended, in the words of AAuth-11 Table 6. What ended for a reason of its own (withdrawn by the agent,
 # failed by wrong codes, revoked) has none there: to whoever waits in the browser the interaction ended before its time.
 _ERRORS = MappingProxyType(
@@ -40,7 +43,7 @@ async def accepted_callback(callback: object, request: PendingRequest, directory
         return None
     for agent_id in (request.agent, *(request.upstream.agents if request.upstream else ())):
         known = await directory.agent(agent_id)
-        if known is not None and not known.revoked and origin_of(callback) in known.callback_origins:
+        if known is not None and not known.revoked and _is_registered(callback, known.callback_origins):
             return callback
     return None
 
@@ -64,6 +67,11 @@ def with_error(callback: str, error: str | None) -> str:
     parts = urlsplit(callback)
     query = f"{parts.query}&error={error}" if parts.query else f"error={error}"
     return parts._replace(query=query).geturl()
+
+
+def _is_registered(callback: str, origins: frozenset[str]) -> bool:
+    parts = urlsplit(callback)
+    return origin_of(callback) in origins or f"{parts.scheme}://{parts.hostname}" in origins & _ON_THIS_MACHINE
 
 
 def _is_plain(url: str) -> bool:
