@@ -320,6 +320,27 @@ async def test_a_held_invocation_gets_a_fresh_resource_token_when_the_person_too
     assert [crossing.method for crossing in network.to(ORDERS)][:2] == ["POST", "POST"]
 
 
+@pytest.mark.attack
+@pytest.mark.parametrize("first", ["invocation", "authorization endpoint"])
+async def test_whoever_holds_and_keeps_asking_does_not_keep_the_person_deciding__6_5_1(
+    network: Network, clock: FixedClock, native: Agent, provider: Provider, sleeps: Sleeps, first: str
+) -> None:
+    """Each poll brings a new resource token: each one taken to the person server may be a question to the person."""
+    told = Told(network, clock)
+    for_ever = [told.challenge(202, {"Location": "/aauth/held/x"}) for _ in range(200)]
+    options: dict[str, Any] = {}
+    if first == "invocation":
+        told.answers += [asks("person-token"), *for_ever]
+    else:
+        told.metadata = {"authorization_endpoint": f"{ORDERS}/authorize"}
+        told.authorizations += for_ever[:1]
+        told.answers += for_ever
+        options = {"scope": "orders:read"}
+    with pytest.raises(InvalidResponse):
+        await post(native, **options)
+    assert len(provider.asked) == 4
+
+
 async def test_denial_of_a_held_invocation_reaches_the_caller__6_5_1(
     network: Network, clock: FixedClock, native: Agent, provider: Provider
 ) -> None:

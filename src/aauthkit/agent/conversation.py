@@ -63,6 +63,8 @@ _RESOURCE_PATIENCE = timedelta(minutes=15)
 _MOST = {Move.COVER_MORE: 1, Move.COMPARE_CLOCKS: 1, Move.SHOW_AGENT_TOKEN: 1, Move.RENEW: 2}
 # An access server that does not answer is tried again with a fresh resource token after these seconds (§11.9.3).
 _ACCESS_SERVER_BACKOFF = (5, 15)
+# Resource tokens of one held invocation: one may expire on the way, and one grant may turn out to be too small.
+_MOST_REDEEMED = 4
 _ACCESS_MODES_WITH_PERSON = ("person-token", "auth-token")
 # RFC 9110 §11.2.
 _TOKEN68 = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
@@ -539,6 +541,9 @@ class Conversation:
         if wanted.kind != "auth-token" or raw == self._redeemed:
             return
         self._redeemed = raw
+        self._made["redeemed"] += 1
+        if self._made["redeemed"] > _MOST_REDEEMED:
+            raise InvalidResponse("The resource holds the request and keeps asking although it was given what it asks.")
         shown = self._last_shown()
         yield from self._redeem(raw, shown.key.resource, shown)
 
