@@ -94,6 +94,8 @@ def test_key_file_is_made_only_at_start_and_only_for_its_owner(tmp_path: Path) -
         ({"draft": "07"}, "resources[0].draft: There is no draft '07' here"),
         ({"signature_window": 60}, "resources[0].signature_window: must be a duration"),
         ({"signature_window": "0s"}, "resources[0].signature_window: must be a duration"),
+        ({"signature_window": f"{'9' * 14}h"}, "resources[0].signature_window: must be a duration"),
+        ({"signature_window": f"{'9' * 5000}h"}, "resources[0].signature_window: must be a duration"),
         ({"signature_window": "1h"}, "resources[0].signature_window: must be between 1s and 10m."),
         ({"agent_servers": []}, "resources[0].agent_servers: is required"),
         ({"agent_servers": None}, "resources[0].agent_servers: is required"),

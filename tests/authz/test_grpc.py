@@ -9,11 +9,14 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from google.protobuf.json_format import MessageToDict
 
+from aauthkit import jwt as jws
 from aauthkit.authz import messages
 from aauthkit.authz.grpc import HEALTH, SERVICE, GRPCFront, call_of
 from aauthkit.authz.reading import Address
 from aauthkit.authz.service import AuthorizationService
+from aauthkit.drafts import DRAFT_01
 from aauthkit.errors import ConfigurationError
 from aauthkit.keys import PrivateKey
 from tests.authz.serving import Fronts, serving
@@ -175,3 +178,18 @@ async def test_a_key_name_that_is_no_text_is_refused_and_not_our_fault(fronts: F
     assert ("signature-error", "error=invalid_jwt") in [
         (line.header.key.lower(), line.header.value) for line in reply.denied_response.headers
     ]
+
+
+@pytest.mark.attack
+async def test_a_claim_that_no_message_can_hold_is_left_out_and_not_our_fault(fronts: Fronts, issuers: Issuers) -> None:
+    agent = Agent(issuers)
+    claims = dict(jws.parse(agent.auth_token()).claims)
+    claims["act"] = {"sub": agent.identifier, "iss": "x", "n": 10**400, "act": {"sub": "aauth:first@x.example"}}
+    token = jws.encode(issuers.provider_key, DRAFT_01, "aa-auth+jwt", claims)
+    reply = await check(fronts, envoy_request(agent.signed(token)))
+    assert reply.status.code == messages.OK
+    assert MessageToDict(reply.dynamic_metadata)["act"] == {
+        "sub": agent.identifier,
+        "iss": "x",
+        "act": {"sub": "aauth:first@x.example"},
+    }

@@ -225,7 +225,7 @@ def metadata_of(verified: VerifiedRequest) -> dict[str, Any]:
         "aud": token.audience if token else None,
         "scope": verified.scope,
         "scopes": list(verified.scopes) if verified.auth_token else None,
-        "act": dict(verified.act) if verified.act else None,
+        "act": _chain(verified.act) if verified.act else None,
         "sub": verified.agent if about_the_agent else verified.sub,
         "ps": verified.ps,
         "account": verified.auth_token.account if verified.auth_token else None,
@@ -233,6 +233,12 @@ def metadata_of(verified: VerifiedRequest) -> dict[str, Any]:
         "mission_s256": token.mission_s256 if token else None,
     }
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _chain(act: Mapping[str, Any]) -> dict[str, Any]:
+    """Who called for whom, in texts: a number JSON can say and a message to the proxy cannot has no place there."""
+    texts: dict[str, Any] = {name: value for name, value in act.items() if isinstance(value, str)}
+    return texts | {"act": _chain(act["act"])} if act.get("act") is not None else texts
 
 
 def _agent_server(verified: VerifiedRequest) -> str | None:

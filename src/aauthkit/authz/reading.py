@@ -15,7 +15,9 @@ from aauthkit.errors import AAuthError, ConfigurationError
 
 T = TypeVar("T")
 
-_DURATION = re.compile(r"(\d+)(ms|s|m|h)")
+# Nine digits of hours are still a length of time to Python.
+_DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h)")
+_PORT = re.compile(r"[0-9]{1,5}")
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours"}
 
 
@@ -201,6 +203,6 @@ def address(value: object) -> Address:
     """``127.0.0.1:7070``, ``[::1]:7070`` or ``:7070`` (every interface)."""
     host, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
     host = host.removeprefix("[").removesuffix("]")
-    if not colon or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 65535:
+    if not colon or not _PORT.fullmatch(port) or int(port) > 65535:
         raise ConfigurationError("must be host:port, such as 127.0.0.1:7070, or :7070 for every interface.")
     return Address(host=host or "0.0.0.0", port=int(port))  # noqa: S104 (":7070" says so)
