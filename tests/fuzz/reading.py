@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from aauthkit.agent.challenge import fault_of, requirement_of
+from aauthkit.agent.answers import read as read_response
+from aauthkit.agent.challenge import fault_of
 from aauthkit.agent.polling import error_of, is_deferred, pending_url
 from aauthkit.agent.steps import Incoming
 from aauthkit.authz import config
@@ -30,6 +31,7 @@ from aauthkit.httpsig.message import Message
 from aauthkit.httpsig.verify import read_signature, signature_labels
 from aauthkit.identifiers import AgentIdentifier, endpoint_url, host_of, server_identifier
 from aauthkit.keys import PrivateKey, b64url_decode, b64url_encode
+from aauthkit.resource.authorization import read_access_request
 from aauthkit.resource.policy import Policy
 from aauthkit.revocation import Deferred, Outcome, Revocation, read_answer
 from aauthkit.sigkey import parse_signature_key
@@ -179,7 +181,7 @@ def answer(data: bytes) -> None:
     headers = {"location": location, "aauth-requirement": asked, "retry-after": wait, "signature-error": asked}
     response = _response(number, headers, body.encode("latin-1"))
     with only(AAuthError):
-        requirement_of(response)
+        assert read_response(response).response is response
     if is_deferred(response):
         with only(InvalidResponse):
             assert pending_url(response).startswith(PERSON_SERVER)
@@ -194,6 +196,14 @@ def revocation(data: bytes) -> None:
     with only(InvalidRequest):
         read = Revocation.from_body(data, "application/json")
         assert Revocation.from_body(read.to_body(), "application/json") == read
+
+
+def access_request(data: bytes) -> None:
+    """What an agent asks a resource for: scopes that can stand in a token, each once, or a refusal."""
+    with only(InvalidRequest):
+        asked = read_access_request(data)
+        written = {"scope": " ".join(asked.scopes), "account": asked.account}
+        assert read_access_request(json.dumps(written).encode()) == asked
 
 
 def revocation_answer(data: bytes) -> None:
@@ -267,6 +277,7 @@ READING = (
     Target(name="agent-identifier", run=agent_identifiers, made=nothing),
     Target(name="answer", run=answer, made=nothing),
     Target(name="revocation", run=revocation, made=nothing),
+    Target(name="access-request", run=access_request, made=nothing),
     Target(name="revocation-answer", run=revocation_answer, made=nothing),
     Target(name="policy-rule", run=policy_rule, made=nothing),
     Target(name="policy-input", run=policy_input, made=nothing),

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from string import ascii_letters, digits
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -35,7 +36,7 @@ class _Caller:
     delegation: str
 
     def presents(self, path: str) -> str:
-        return self.delegation if path.startswith(("/register", "/refresh")) else self.signature_key
+        return self.delegation if path.startswith(("/register", "/refresh", "/sub-agent")) else self.signature_key
 
 
 class _Server:
@@ -128,25 +129,33 @@ def person_endpoint(data: bytes) -> None:
 
 def _agent_seeds() -> list[bytes]:
     token = _server().resource_token
-    presented = {"resource_token": token, "presented_token": token, "justification": "j"}
-    bodies = {
-        "POST /token": presented | {"capabilities": ["interaction"], "login_hint": "l"},
-        "POST /person": {
-            "aud": "http://resource.localhost:3000",
-            "prompt": "consent",
-            "platform": "web",
-            "device": "d",
-        },
-        "POST /permission": {"action": "a", "description": "d", "parameters": {"b": 1}},
-        "POST /interaction": {"type": "question", "description": "d", "question": "q", "options": ["a"]},
-        "POST /pending/x": {"action": "clarification_response", "clarification_response": "a"},
-        "POST /register": {"stable_pub": {"kty": "OKP"}, "agent_name": "backend", "ticket": "x"},
-        "POST /refresh": {},
-        "GET /pending/x": {},
-        "DELETE /pending/x": {},
-        "POST /revoke": {"jti": "j", "exp": 1_800_000_000},
-    }
-    return [f"{line}\n{json.dumps(body)}".encode() for line, body in bodies.items()]
+    presented: dict[str, object] = {"resource_token": token, "presented_token": token, "justification": "j"}
+    wanted = {"resource": "http://resource.localhost:3000", "capabilities": ["interaction"]}
+    waiting = _server().as_agent(_server().agents[0], "POST", "/person", json.dumps(wanted).encode())
+    pending = urlsplit(waiting.headers["location"]).path
+    key = PrivateKey.generate().public.as_jwk(DRAFT_11)
+    relay = {"url": "https://resource.example/page", "code": "ABCD-EFGH", "max_wait": 1}
+    requests: list[tuple[str, dict[str, object]]] = [
+        ("POST /token", presented | {"capabilities": ["interaction"], "login_hint": "l"}),
+        ("POST /token", presented | {"upstream_token": token, "subagent_token": token}),
+        (
+            "POST /person",
+            {"resource": "http://resource.localhost:3000", "prompt": "consent", "platform": "web", "device": "d"},
+        ),
+        ("POST /permission", {"action": "a", "description": "d", "parameters": {"b": 1}}),
+        ("POST /interaction", {"type": "question", "description": "d", "question": "q", "options": ["a"]}),
+        ("POST /interaction", relay | {"type": "interaction"}),
+        ("POST /interaction", relay | {"type": "payment"}),
+        (f"POST {pending}", {"action": "clarification_response", "clarification_response": "a"}),
+        (f"POST {pending}", presented | {"action": "updated_request"}),
+        ("POST /register", {"stable_pub": {"kty": "OKP"}, "agent_name": "backend", "ticket": "x"}),
+        ("POST /refresh", {}),
+        ("POST /sub-agent", {"sub_agent": "s1", "sub_agent_pub": dict(key)}),
+        (f"GET {pending}", {}),
+        ("DELETE /pending/x", {}),
+        ("POST /revoke", {"jti": "j", "exp": 1_800_000_000}),
+    ]
+    return [f"{line}\n{json.dumps(body)}".encode() for line, body in requests]
 
 
 def _person_seeds() -> list[bytes]:
