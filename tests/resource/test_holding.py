@@ -431,6 +431,8 @@ async def test_there_is_an_end_to_what_all_of_them_may_hold(bench: NativeBench, 
 async def test_a_request_that_is_too_large_is_answered_401(bench: NativeBench, shop: Shop) -> None:
     site = Site(bench, shop, settings=HoldingSettings(largest_request=600))
     assert (await site.order(b"x" * 601)).status == 401
+    for_query = bench.signed("POST", "/orders?" + "q" * 601, by="person token")
+    assert (await ask(site.app, for_query)).status == 401
     assert (await site.order()).status == 202
 
 

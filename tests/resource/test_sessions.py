@@ -16,6 +16,7 @@ from aauthkit import protect
 from aauthkit.clock import FixedClock
 from aauthkit.errors import ConfigurationError, Denied, Expired, InvalidCode, RateLimited
 from aauthkit.headers import parse_requirement
+from aauthkit.identifiers import AgentIdentifier
 from aauthkit.keys import PrivateKey
 from aauthkit.resource.authorization import AccessRequest, Authorized
 from aauthkit.resource.deferred import INTERACTION_PATH, deferral_of
@@ -24,7 +25,7 @@ from aauthkit.resource.settings import Require, Resource
 from aauthkit.resource.visits import Visits, VisitSettings
 from aauthkit.verify import VerifiedRequest
 from tests.resource.native import NativeBench, asked, native_resource
-from tests.resource.signing import ISSUER, NOW, Answer, ask, scope_of
+from tests.resource.signing import AGENT, ISSUER, NOW, Answer, ask, scope_of
 
 pytestmark = pytest.mark.anyio
 
@@ -457,3 +458,15 @@ async def test_an_agent_that_withdraws_finds_nothing_more__7_5_2_3(site: Site) -
     assert gone.status == 204
     answer = await site.call(waiting.headers["location"])
     assert (answer.status, answer.error) == (410, "gone")
+
+
+@pytest.mark.attack
+async def test_an_agent_with_a_new_key_for_each_call_takes_no_more_places_than_one(bench: NativeBench) -> None:
+    site = Site(bench)
+    statuses = []
+    for _ in range(51):
+        bench.key = PrivateKey.generate()
+        statuses.append((await site.call()).status)
+    assert statuses == [202] * 50 + [429]
+    other = bench.agent_token(agent=AgentIdentifier("another", AGENT.domain))
+    assert (await site.call(token=other)).status == 202

@@ -130,6 +130,7 @@ class _Held:
     """One piece of work and what it answered."""
 
     agent: str
+    party: str
     deferral: Deferral
     work: asyncio.Task[None]
     answer: _Answer
@@ -231,22 +232,24 @@ class DeferredResponses:
             if work.done() or answer.started:
                 await work
                 return
-            self._make_room(_owner(scope), work)
+            self._make_room(_party(scope), work)
             answer.deferred.set()
         except asyncio.CancelledError:
             work.cancel()
             raise
         finally:
             asked.cancel()
-        handle = self._hold(_Held(agent=_owner(scope), deferral=deferral, work=work, answer=answer))
+        handle = self._hold(
+            _Held(agent=_owner(scope), party=_party(scope), deferral=deferral, work=work, answer=answer)
+        )
         await self._still_pending(handle, self._held[handle], send)
 
-    def _make_room(self, owner: str, work: asyncio.Task[None]) -> None:
+    def _make_room(self, party: str, work: asyncio.Task[None]) -> None:
         """Refuse what cannot be held; requests that need nobody are not affected by those that wait."""
         refusal: AAuthError | None = None
         if len(self._held) >= self._settings.most_pending:
             refusal = Unavailable("Too many requests are waiting for people here; try again later.")
-        elif sum(held.agent == owner for held in self._held.values()) >= self._settings.most_pending_of_one:
+        elif sum(held.party == party for held in self._held.values()) >= self._settings.most_pending_of_one:
             refusal = RateLimited("Too many requests of this agent wait for people; finish some.", retry_after=30)
         if refusal is not None:
             work.cancel()
@@ -323,10 +326,6 @@ class DeferredResponses:
             raise failure if isinstance(failure, AAuthError) else InternalError("", debug=repr(failure))
         for event in held.answer.events:
             await send(event)
-
-    def _check_not_over(self, handle: str, scope: Scope) -> None:
-        if "aauth" in scope and _draft_of(scope).answers_once and self._over.get(handle) == _owner(scope):
-            raise Gone("This request is over.")
 
     @staticmethod
     def _check_open(held: _Held, scope: Scope) -> None:
@@ -417,6 +416,13 @@ def _owner(scope: Scope) -> str:
     """In draft 11 an agent shows one token after another, and only the key is in all of them."""
     verified = verified_of(scope)
     return verified.thumbprint if verified.draft.person_tokens else verified.agent or verified.thumbprint
+
+
+def _party(scope: Scope) -> str:
+    """Who takes up room: the agent where it is named, else its person. An agent has as many keys as it likes."""
+    verified = verified_of(scope)
+    person = f"{verified.ps} {verified.sub}" if verified.sub is not None else None
+    return verified.agent or person or verified.thumbprint
 
 
 def _header(scope: Scope, name: bytes) -> str | None:

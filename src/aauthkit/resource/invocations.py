@@ -50,7 +50,8 @@ class Invocation:
 
     @property
     def size(self) -> int:
-        return len(self.body) + len(self.raw_path) + sum(len(name) + len(value) for name, value in self.headers)
+        target = len(self.raw_path) + len(self.query or "")
+        return len(self.body) + target + sum(len(name) + len(value) for name, value in self.headers)
 
 
 @dataclass(frozen=True, kw_only=True)
