@@ -184,3 +184,26 @@ async def test_a_hostile_claim_of_a_resource_token_is_refused__6_7_2(world: Worl
     for number, value in enumerate(values):
         given = resource.token(shown, "a:write", **{"jti": f"j-{number}", claim: value})
         assert (await agent.auth(given, shown, capabilities=TALKS)).status_code in (400, 403), value
+
+
+@pytest.mark.parametrize("parameters", [{"to": "\ud800"}, {"\udfff": 1}], ids=["value", "name"])
+async def test_half_characters_in_parameters_do_not_break_the_inbox__7_7(
+    world: World, parameters: dict[str, Any]
+) -> None:
+    agent, person = await talking_agent(world), await world.person()
+    asked = await agent.post("/permission", action="pay", parameters=parameters)
+    assert (await person.client.get("/person/inbox")).json() == []
+    assert refused(asked) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("lie", [[], {}, ["auth-token"], 1, None, "\ud800"])
+@pytest.mark.parametrize(
+    "member", ["name", "description", "access_mode", "logo_uri", "scope_descriptions", "revocation_endpoint"]
+)
+async def test_hostile_metadata_of_a_resource_is_asked_about_without_it__11_2(
+    world: World, member: str, lie: Any
+) -> None:
+    agent, person, resource = await talking_agent(world), await world.person(), NativeResource(world, **{member: lie})
+    waiting = await agent.person(resource.issuer, capabilities=TALKS)
+    assert waiting.status_code == 202
+    assert (await person.opened({"code": waiting.json()["code"]})).status_code == 200

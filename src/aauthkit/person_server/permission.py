@@ -91,6 +91,8 @@ def _parameters(value: object) -> str:
         _check_depth(value, _DEEPEST)
         # ASCII only: nothing in it can turn the writing around or hide on the page.
         shown = json.dumps(value, indent=2, allow_nan=False)
+        # Half characters are no text: an answer that lists them could not be written.
+        json.dumps(value, ensure_ascii=False).encode()
     except ValueError:
         raise InvalidRequest("The member parameters cannot be shown to a person.") from None
     if len(shown) > _LONGEST_PARAMETERS:

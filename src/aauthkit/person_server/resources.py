@@ -149,7 +149,7 @@ class Resources:
             words=ResourceWords(
                 published=True,
                 description=_text(metadata.get("description"), _LONGEST_DESCRIPTION),
-                access_mode=str(access_mode) if access_mode in _ACCESS_MODES else "",
+                access_mode=access_mode if isinstance(access_mode, str) and access_mode in _ACCESS_MODES else "",
                 logo_uri=_https(metadata.get("logo_uri")),
             ),
         )
