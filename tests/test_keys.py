@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
+from aauthkit import keys
 from aauthkit.drafts import DRAFT_01, DRAFT_11, Draft
 from aauthkit.errors import ConfigurationError, InvalidKey, SignatureError, UnsupportedAlgorithm
 from aauthkit.keys import (
@@ -260,6 +265,52 @@ def test_a_key_survives_its_file(algorithm: Algorithm) -> None:
     again = PrivateKey.from_pem(key.to_pem())
     assert again.public == key.public
     assert key.public.verify(b"data", again.sign(b"data"))
+
+
+# More algorithms
+
+
+def _p384_of(jwk: Mapping[str, Any]) -> ec.EllipticCurvePublicKey:
+    x, y = (int.from_bytes(b64url_decode(jwk[name])) for name in ("x", "y"))
+    return ec.EllipticCurvePublicNumbers(x, y, ec.SECP384R1()).public_key()
+
+
+def _verified_by_p384(key: ec.EllipticCurvePublicKey, data: bytes, signature: bytes) -> bool:
+    r, s = (int.from_bytes(half) for half in (signature[:48], signature[48:]))
+    try:
+        key.verify(encode_dss_signature(r, s), data, ec.ECDSA(hashes.SHA384()))
+    except InvalidSignature:
+        return False
+    return True
+
+
+P384 = Algorithm(
+    name="ecdsa-p384-sha384",
+    kty="EC",
+    crv="P-384",
+    members=("x", "y"),
+    load=_p384_of,
+    verify=_verified_by_p384,
+    canonical=lambda signature: signature,
+)
+
+
+def test_another_algorithm_is_one_entry_of_the_table_and_its_name_in_the_draft(monkeypatch: pytest.MonkeyPatch) -> None:
+    signer = ec.generate_private_key(ec.SECP384R1())
+    numbers = signer.public_key().public_numbers()
+    x, y = (b64url_encode(number.to_bytes(48)) for number in (numbers.x, numbers.y))
+    jwk = {"kty": "EC", "crv": "P-384", "x": x, "y": y, "alg": "ES384"}
+    with pytest.raises(UnsupportedAlgorithm):
+        PublicKey.from_jwk(jwk, DRAFT_11)
+    monkeypatch.setattr(keys, "ALGORITHMS", {**keys.ALGORITHMS, ("EC", "P-384"): P384})
+    draft = replace(DRAFT_11, jose_algorithms={**DRAFT_11.jose_algorithms, P384.name: "ES384"})
+    key = PublicKey.from_jwk(jwk, draft)
+    r, s = decode_dss_signature(signer.sign(b"data", ec.ECDSA(hashes.SHA384())))
+    signature = r.to_bytes(48) + s.to_bytes(48)
+    assert (key.verify(b"data", signature), key.verify(b"other", signature)) == (True, False)
+    assert key.as_jwk(draft) == jwk
+    with pytest.raises(InvalidKey, match="disagrees"):
+        PublicKey.from_jwk(jwk | {"alg": "ES256"}, draft)
 
 
 # Key sets

@@ -1,7 +1,8 @@
 """Keys: JWKs, algorithms, thumbprints, key files; signs and verifies bytes, never says what they mean.
 
-An algorithm is one entry in ``ALGORITHMS``. Ed25519 goes through libsodium (PyNaCl), everything else through
-``cryptography``. A key's algorithm comes from the key, never from a header (Signature Keys "Algorithm Selection").
+What signatures are verified with is one entry in ``ALGORITHMS`` and its JOSE name in the draft. Ed25519 goes through
+libsodium (PyNaCl), everything else through ``cryptography``. A key's algorithm comes from the key, never from a header
+(Signature Keys "Algorithm Selection").
 """
 
 from __future__ import annotations
@@ -361,7 +362,7 @@ def _check_alg(alg: object, algorithm: Algorithm, draft: Draft) -> None:
     if alg == draft.jose_algorithms[algorithm.name]:
         return
     accepted = {draft.jose_algorithms[algorithm.name]}
-    if draft is DRAFT_01:
+    if not draft.jwk_alg_required:
         accepted.add(DRAFT_11.jose_algorithms[algorithm.name])
     if alg is None:
         raise UnsupportedAlgorithm("The key has no alg; every key must name its algorithm.")

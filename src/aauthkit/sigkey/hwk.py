@@ -44,7 +44,7 @@ class HeaderWebKey:
         """
         if self.draft in drafts:
             return
-        if self.draft is DRAFT_01:
+        if not self.draft.jwk_alg_written:
             raise UnsupportedAlgorithm("The key has no alg; every key must name its algorithm.")
         raise InvalidKey("A key in hwk carries no alg; it follows from kty and crv.")
 
