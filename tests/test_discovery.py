@@ -271,3 +271,20 @@ def test_giving_up_does_not_open_the_floor() -> None:
     with pytest.raises(UnknownKey):
         setup.key("k-2")
     assert setup.documents.asked == [METADATA, JWKS]
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("part", ["{}", "[]", '""', "0", "[" * 50 + "]" * 50])
+def test_a_document_that_is_small_to_send_and_large_to_keep_is_refused(part: str) -> None:
+    setup = Setup()
+    much = ",".join([part] * 5000)
+    setup.documents.at[METADATA] = f'{{"issuer": "{PROVIDER}", "jwks_uri": "{JWKS}", "x": [{much}]}}'.encode()
+    with pytest.raises(InvalidRequest):
+        setup.key()
+
+
+def test_a_full_set_of_keys_and_many_words_are_not_too_much() -> None:
+    setup = Setup()
+    keys = jwks([(key, DRAFT_11) for key in (*(PrivateKey.generate(kid=f"n-{n}") for n in range(99)), KEY)])
+    setup.documents.at[JWKS] = {**keys, "description": "one, two, three. " * 1000}
+    assert setup.key() == KEY.public

@@ -33,6 +33,8 @@ from aauthkit.keys import PublicKey
 
 WELL_KNOWN_NAMES = frozenset({"aauth-agent.json", "aauth-resource.json", "aauth-person.json", "aauth-access.json"})
 _MAX_KEYS = 100
+# Punctuation bounds the values: 128 KiB of `{},` are three megabytes in memory, and a thousand such would be kept.
+_MOST_VALUES = 5000
 # More than takes a second past any error_ttl; a count of failures may grow for days.
 _MOST_DOUBLINGS = 20
 
@@ -254,6 +256,8 @@ def _json_document(url: str, fetched: Fetched) -> Mapping[str, Any]:
         raise InvalidRequest(
             "A server named in the request does not publish the document it should.", debug=f"{url}: {fetched.status}"
         )
+    if sum(map(fetched.body.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+        raise InvalidRequest("A server named in the request publishes a document with too much in it.", debug=url)
     try:
         document = json.loads(fetched.body)
     except (ValueError, RecursionError) as error:
