@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from aauthkit.drafts import DRAFT_01, DRAFT_11, Draft
+from aauthkit.drafts import DRAFT_11, Draft
 from aauthkit.errors import ConfigurationError, InvalidKey, UnsupportedAlgorithm
 
 # base64url to base64; what base64 has and base64url has not becomes a character of neither.
