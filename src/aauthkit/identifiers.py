@@ -20,6 +20,15 @@ _LOCAL_PART = re.compile(r"[A-Za-z0-9\-_+.]{1,255}")
 _MAX_URL = 2048
 
 
+def is_address(host: str) -> bool:
+    """Whether a host is an address literal, without brackets."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host name or address literal means this machine: localhost, *.localhost, 127.0.0.0/8, ::1."""
     bare = host.strip("[]").rstrip(".").lower()
@@ -129,18 +138,10 @@ def _check_scheme_and_host(parts: SplitResult, *, development: bool, kind: str) 
             raise InvalidRequest("A server identifier has no port.")
     if parts.scheme not in ("https", "http"):
         raise InvalidRequest(f"A {kind} uses https.")
-    if not _HOST_NAME.fullmatch(host) and not _is_address(host):
+    if not _HOST_NAME.fullmatch(host) and not is_address(host):
         raise InvalidRequest(f"The host of the {kind} is not a valid name.")
 
 
 def _netloc(host: str, port: int | None) -> str:
     literal = f"[{host}]" if ":" in host else host
     return literal if port is None else f"{literal}:{port}"
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

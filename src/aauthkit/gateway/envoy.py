@@ -7,7 +7,6 @@ Envoy itself, once more, by the same rules; a check that cannot be made is 503, 
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import re
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from aauthkit.authz.config import Config, GatewayConfig, RateLimit, ResourceConf
 from aauthkit.authz.reading import Address
 from aauthkit.errors import ConfigurationError
 from aauthkit.gateway.expression import NAMESPACE, envoy_condition
+from aauthkit.identifiers import is_address
 
 Document = dict[str, Any]
 
@@ -330,7 +330,7 @@ def _cluster(name: str, address: Address, *, http2: bool = False) -> Document:
     )
     return {
         "name": name,
-        "type": "STATIC" if _is_address(address.host) else "STRICT_DNS",
+        "type": "STATIC" if is_address(address.host) else "STRICT_DNS",
         "connect_timeout": "2s",
         "load_assignment": {
             "cluster_name": name,
@@ -551,11 +551,3 @@ def _seconds(limit: RateLimit) -> str:
 def _without_port(host: str) -> str:
     name, colon, port = host.rpartition(":")
     return name if colon and port.isdigit() else host
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
