@@ -25,7 +25,7 @@ node: ## the system's Node, for the peer of the interop tests that is written fo
 peers: setup node ## .peers/ with other implementations, for the interop tests
 	@scripts/peers.sh
 
-demo: setup ## start the whole system: make demo MODE=user-consent
+demo: setup ## start the whole system: make demo MODE=user-consent DRAFT=11
 	@$(BIN)/aauth demo --mode $(MODE) --draft $(DRAFT) --idp $(IDP)
 
 test: lint unit interop single system ## everything: lint, unit tests, then the real processes
