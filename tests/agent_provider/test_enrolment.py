@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from aauthkit import jwt as jws
+from aauthkit.agent_provider.storage import Agent as KnownAgent
+from aauthkit.agent_provider.storage import AgentStore
 from aauthkit.drafts import DRAFT_01, DRAFT_11, Draft
 from aauthkit.keys import PrivateKey
 from aauthkit.sigkey.jkt_jwt import delegate
@@ -246,3 +248,21 @@ async def test_the_sixty_first_enrolment_in_a_minute_waits_a_little(world: World
 async def test_a_body_that_is_too_large_is_refused(world: World) -> None:
     response = await world.client.post("/register", content=b"x" * 70_000)
     assert (response.status_code, response.json()["error"]) == (413, "payload_too_large")
+
+
+@pytest.mark.parametrize("path", ["/refresh", "/register"])
+async def test_an_agent_revoked_while_its_token_is_made_gets_none(
+    world: World, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    agent = await world.agent()
+    look = AgentStore.agent_by_key
+
+    async def revoked_after_a_look(self: AgentStore, stable_jkt: str) -> KnownAgent | None:
+        known = await look(self, stable_jkt)
+        assert known is not None
+        await self.revoke(known.agent_id, known.person_id)
+        return known
+
+    monkeypatch.setattr(AgentStore, "agent_by_key", revoked_after_a_look)
+    answered = await agent.register() if path == "/register" else await agent.delegated("POST", path, {})
+    assert (answered.status_code, answered.json()["error"]) == (403, "agent_revoked")

@@ -17,7 +17,7 @@ from aauthkit.httpsig.sign import sign_message
 from aauthkit.keys import PrivateKey
 from aauthkit.sigkey.jkt_jwt import delegate
 from aauthkit.tokens.resource import build_resource_token
-from tests.person_server.native import NativeAgent, NativeResource, claims_of, native_agent, refused
+from tests.person_server.native import NativeAgent, NativeResource, approve, claims_of, native_agent, refused
 from tests.person_server.talking import TALKS, person_token, talking_agent
 from tests.person_server.test_clarification import Talk, talk_in
 from tests.person_server.world import ISSUER, World
@@ -207,3 +207,14 @@ async def test_hostile_metadata_of_a_resource_is_asked_about_without_it__11_2(
     waiting = await agent.person(resource.issuer, capabilities=TALKS)
     assert waiting.status_code == 202
     assert (await person.opened({"code": waiting.json()["code"]})).status_code == 200
+
+
+async def test_taking_an_access_back_ends_what_was_approved_there_and_not_yet_fetched(world: World) -> None:
+    agent, person, resource = await talking_agent(world), await world.person(), NativeResource(world)
+    shown = await person_token(agent, person, resource)
+    given = await agent.auth(resource.token(shown, "a:read"), shown)
+    waiting = await agent.auth(resource.token(shown, "a:write", jti="later"), shown, capabilities=TALKS)
+    await approve(person, waiting)
+    taken_back = await person.post(f"/person/tokens/{claims_of(given.json()['auth_token'])['jti']}/revoke")
+    assert taken_back.status_code == 200
+    assert refused(await agent.poll(waiting.headers["location"])) == (403, "revoked")

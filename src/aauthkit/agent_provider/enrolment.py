@@ -235,7 +235,8 @@ class AgentProvider:
             jti=record.jti,
             parent_agent=identifier if sub_agent else None,
         )
-        await self._store.record_token(record)
+        if not await self._store.record_token(record):
+            raise AgentRevoked("This agent was revoked by its person.")
         return Enrolled(agent_token=token)
 
     def _new_agent_id(self) -> str:

@@ -82,12 +82,19 @@ class AgentStore:
 
     # Agent tokens
 
-    async def record_token(self, token: IssuedAgentToken) -> None:
-        """Write an agent token down before it is given; what expired long enough ago goes."""
+    async def record_token(self, token: IssuedAgentToken) -> bool:
+        """Write an agent token down before it is given; what expired long enough ago goes.
+
+        False, and the token is not to be given, when its agent was revoked while it was made.
+        """
         over = self._clock.now() - CLOCK_SKEW.total_seconds()
+        stands = select(agents.c.agent_id).where(agents.c.agent_id == token.agent_id, agents.c.revoked_at.is_(None))
         async with writing(self._engine) as connection:
+            if (await connection.execute(stands.with_for_update())).first() is None:
+                return False
             await connection.execute(delete(agent_tokens).where(agent_tokens.c.expires_at < over))
             await connection.execute(insert(agent_tokens).values(**asdict(token)))
+            return True
 
     async def live_tokens(self, agent_id: str) -> list[IssuedAgentToken]:
         """The agent's tokens that have not expired, and its sub-agents'."""

@@ -360,7 +360,9 @@ class DecisionStore:
             await connection.execute(delete(consents).where(own))
             uncollected = and_(_uncollected(consent, consent.agent, consent.via), _names_any({consent.scope}))
             await connection.execute(
-                update(pending_requests).where(uncollected).values(state=State.REVOKED, ended_by="person's agreement")
+                update(pending_requests)
+                .where(uncollected)
+                .values(state=State.REVOKED, outcome=State.REVOKED, ended_by="person's agreement")
             )
             return True
 

@@ -251,12 +251,21 @@ class RevocationStore:
             tokens = await self._live(connection, "jti", [jti], person_id=person_id)
             if not tokens:
                 return None
+            ended: tuple[str, ...] = ()
             for token in tokens:
-                await self._disagree(connection, token, person_id)
+                ended += await self._disagree(connection, token, person_id)
             tokens = await self._with_descendants(connection, tokens)
             until = max(token.expires_at for token in tokens)
             return await self._start(
-                connection, Kind.OWN_TOKEN, self._issuer, jti, tokens, handle_hash, until=until, person_id=person_id
+                connection,
+                Kind.OWN_TOKEN,
+                self._issuer,
+                jti,
+                tokens,
+                handle_hash,
+                until=until,
+                ended=ended,
+                person_id=person_id,
             )
 
     # What became of it
@@ -446,17 +455,26 @@ class RevocationStore:
             )
         return Cascade(id=cascade_id, kind=kind, issuer=issuer, subject=subject, collected=False, announced=ended)
 
-    async def _disagree(self, connection: AsyncConnection, token: Any, person_id: str) -> None:
-        """Forget what would issue such a token again without asking."""
+    async def _disagree(self, connection: AsyncConnection, token: Any, person_id: str) -> tuple[str, ...]:
+        """Forget what would issue such a token again without asking, what was approved and not yet fetched included."""
+        # An intermediary is agreed to by its identifier.
+        grantees = (token.agent, token.agent_issuer)
         await connection.execute(
             delete(consents).where(
                 consents.c.person_id == person_id,
                 consents.c.agent_issuer == token.agent_issuer,
-                # An intermediary is agreed to by its identifier.
-                consents.c.agent.in_((token.agent, token.agent_issuer)),
+                consents.c.agent.in_(grantees),
                 consents.c.resource == token.resource,
             )
         )
+        uncollected = and_(
+            pending_requests.c.person_id == person_id,
+            pending_requests.c.agent_issuer == token.agent_issuer,
+            pending_requests.c.principal.in_(grantees),
+            pending_requests.c.resource == token.resource,
+            pending_requests.c.state == State.APPROVED,
+        )
+        return await self._end(connection, uncollected, "person's agreement")
 
     async def _again(self, connection: AsyncConnection, row: Any) -> Cascade:
         """§11.12.3 "Idempotence": nothing new; what did not succeed is tried again, and its outcome waited for."""
