@@ -63,22 +63,31 @@ async def test_an_answer_that_is_none_is_unavailable(answer: bytes) -> None:
             await call(published_agent().transport, token_request(server))
 
 
+async def drip(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+    for _ in range(100):
+        writer.write(b" ")
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
 @pytest.mark.anyio
 async def test_an_answer_that_drips_ends_with_our_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each drop is in time; the whole is not."""
     monkeypatch.setattr(drivers, "CALL_GRACE", 0.1)
-
-    async def drip(writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-        while not writer.is_closing():
-            writer.write(b" ")
-            await writer.drain()
-            await asyncio.sleep(0.02)
-
     async with serving() as server:
         server.answers.append(drip)
         with pytest.raises(Unavailable):
             await call(published_agent().transport, token_request(server, read_timeout=0.1))
+
+
+@pytest.mark.attack
+def test_an_answer_that_drips_ends_with_the_patience_of_a_blocking_caller_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drivers, "CALL_GRACE", 0.1)
+    with serving_in_a_thread() as server:
+        server.answers.append(drip)
+        with pytest.raises(Unavailable):
+            call_blocking(published_agent().sync_transport, token_request(server, read_timeout=0.1))
 
 
 @pytest.mark.anyio

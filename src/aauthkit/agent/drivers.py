@@ -156,8 +156,9 @@ async def call(transport: httpx2.AsyncBaseTransport, step: Call) -> Incoming:
 
 
 def call_blocking(transport: httpx2.BaseTransport, step: Call) -> Incoming:
-    """The same, blocking."""
+    """The same, blocking; an answer that drips is given up at its next drop."""
     request = _request(step)
+    ends = time.monotonic() + step.read_timeout + CALL_GRACE
     try:
         response = transport.handle_request(request)
         try:
@@ -165,6 +166,8 @@ def call_blocking(transport: httpx2.BaseTransport, step: Call) -> Incoming:
             assert isinstance(response.stream, httpx2.SyncByteStream)  # noqa: S101  what such a transport gives
             for part in response.stream:
                 _extend(body, part, request)
+                if time.monotonic() > ends:
+                    raise TimeoutError
         finally:
             response.close()
     except (httpx2.HTTPError, OSError) as error:
