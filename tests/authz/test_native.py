@@ -364,3 +364,13 @@ async def test_the_other_draft_beside_it_stays_as_it_was(start: Start, agent: Na
     assert (json.loads(outcome.body)["error"], requirement_of(outcome)) == ("invalid_request", "agent-token")
     assert "Accept-Signature-Scheme" not in outcome.headers
     assert outcome.headers["Accept-Signature"].endswith(";sigkey=uri")
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("claim", [{"account": "é"}, {"account": " work"}, {"account": "work "}, {"sub": f" {PERSON}"}])
+async def test_a_claim_that_no_header_carries_as_it_is_lets_nobody_in__11_11(
+    start: Start, agent: NativeAgent, claim: dict[str, str]
+) -> None:
+    """Left out, a grant for one account looks like one for any; trimmed, it is for another's."""
+    outcome = await start().decide(call(agent.signed(agent.granted(**claim))))
+    assert (outcome.result, outcome.status, dict(outcome.set_headers)) == (Result.DENIED, 403, {})

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeGuard
+from typing import Any
 
 from aauthkit.authz.outcome import CLAIM_HEADERS, SIGNATURE_HEADERS, Call, Outcome, Result, answered, refused
 from aauthkit.authz.resources import ProtectedResource, Resources
@@ -116,7 +116,7 @@ def _decide(call: Call, resource: ProtectedResource, verification: Verification)
             return _challenged(step_up, resource)
     facts = {**_facts(admission.verified), "rule": verdict.rule or None}
     if verdict.allowed:
-        return _allowed(admission.verified, resource, metadata, facts)
+        return _allowed(_told(admission.verified), resource, metadata, facts)
     return _answered(
         PolicyDenied("The request is verified, but the resource's policy does not allow it."),
         resource,
@@ -148,11 +148,20 @@ def _as_signed(call: Call, resource: ProtectedResource) -> Message:
     return replace(call.message, scheme=resource.settings.issuer.partition(":")[0])
 
 
+def _told(verified: VerifiedRequest) -> dict[str, str]:
+    """What the upstream is told; raises ``PolicyDenied`` for a claim that no header can carry.
+
+    Left out, an account would be no account: a grant for one, taken for any. In other words it would be another's.
+    """
+    claims = {name: value for name, value in zip(CLAIM_HEADERS, _claims(verified), strict=True) if value}
+    if not all(map(_is_header_value, claims.values())):
+        raise PolicyDenied("The token names somebody or something that a header to this resource cannot carry.")
+    return claims
+
+
 def _allowed(
-    verified: VerifiedRequest, resource: ProtectedResource, metadata: Mapping[str, Any], facts: Mapping[str, Any]
+    claims: Mapping[str, str], resource: ProtectedResource, metadata: Mapping[str, Any], facts: Mapping[str, Any]
 ) -> Outcome:
-    values = zip(CLAIM_HEADERS, _claims(verified), strict=True)
-    claims = {name: value for name, value in values if _is_header_value(value)}
     removed = [name for name in CLAIM_HEADERS if name not in claims]
     if resource.strip_signature_headers:
         removed += SIGNATURE_HEADERS
@@ -178,9 +187,9 @@ def _refused(error: AAuthError, resource: ProtectedResource) -> Outcome:
     return _answered(error, resource, facts={"detail": detail})
 
 
-def _is_header_value(value: str | None) -> TypeGuard[str]:
-    """A claim that cannot stand in a header is not passed on: it must not become two headers."""
-    return value is not None and value != "" and value.isascii() and value.isprintable()
+def _is_header_value(value: str) -> bool:
+    """Whether a header brings the claim as it is: not as two, and not trimmed to what may be another's."""
+    return value.isascii() and value.isprintable() and value == value.strip()
 
 
 def _claims(verified: VerifiedRequest) -> tuple[str | None, ...]:
