@@ -100,8 +100,9 @@ class Supervisor:
             if not await self._unless_stopped(self._start_all()):
                 return 130
             self._check_sockets()
-            self._announce(time.monotonic() - began)
+            # What is ready can be asked to bring a part back, so the announcement comes last.
             async with control.serve(self._state.path, self._start_again):
+                self._announce(time.monotonic() - began)
                 await self._stop.wait()
             self._console.say("stopping")
             return 1 if any(part.state is State.DOWN for part in self._parts.values()) else 0
