@@ -399,3 +399,19 @@ async def test_an_agent_beside_a_browser_needs_its_providers_leave_for_a_local_c
     provider.more_metadata["localhost_callback_allowed"] = True
     native.discovery.forget(f"{PROVIDER}/.well-known/aauth-agent.json")
     assert await native.local_callback() is not None
+
+
+@pytest.mark.attack
+async def test_a_resource_with_page_after_page_does_not_keep_a_person_busy(
+    network: Network, clock: FixedClock, native: Agent, provider: Provider, sleeps: Sleeps
+) -> None:
+    resource = Told(network, clock)
+    resource.metadata = {"authorization_endpoint": f"{ORDERS}/authorize"}
+    pages = (PAGE.replace("ABCDEFGH", f"ABCD{number:04}") for number in range(1000))
+    asked = [pending("/pending", page) for page in pages]
+    resource.authorizations += asked[:1]
+    resource.answers += asked[1:]
+    told: list[Any] = []
+    with pytest.raises(InvalidResponse):
+        await get(native, scope="orders:read", on_interaction=told.append)
+    assert len(told) == 10

@@ -71,6 +71,8 @@ LONGEST_OUTAGE = timedelta(minutes=2)
 PATIENCE = timedelta(minutes=40)
 # AAuth-11 §7.5.3 recommends servers to end the questions after five; an agent need not go on for longer either.
 MOST_ANSWERS = 5
+# A chain of resources may each have a page; more is a server that plays with its people.
+MOST_INTERACTIONS = 10
 # An answer within this many seconds although a wait was asked for: the server does not hold requests open.
 _AT_ONCE = 5.0
 _MOST_TEXT = 500
@@ -213,6 +215,7 @@ class _Pending:
         self._told = ""
         self._answered = ""
         self._answers = 0
+        self._interactions = 0
         self._interaction: Interaction | None = None
 
     def wait(self) -> Steps[Incoming]:
@@ -280,6 +283,9 @@ class _Pending:
         interaction = _interaction(wanted, self._url, self._waiting)
         if self._interaction is None or self._interaction.code != interaction.code:
             self._interaction = interaction
+            self._interactions += 1
+            if self._interactions > MOST_INTERACTIONS:
+                raise InvalidResponse("The server sends the person from one page to the next without an end.")
         interaction = self._interaction
         relay, relayed = self._waiting.relay, f"{interaction.code} relayed"
         if relay is not None and self._told == relayed and (yield from relay.has_failed()):
