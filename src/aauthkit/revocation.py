@@ -151,12 +151,15 @@ class MemoryRevocations:
         Revocation(jti=jti, expires_at=expires_at).check_bound(now)
         until = expires_at + CLOCK_SKEW.total_seconds()
         with self._lock:
-            if jti in self._until.get(issuer, ()) or until <= now:
+            known = self._until.get(issuer, {}).get(jti)
+            if until <= (known or now):
                 # Known, or of a token that is refused as expired by everybody: there is nothing to remember.
                 return False
-            self._make_room(issuer, now)
+            if known is None:
+                self._make_room(issuer, now)
             self._until.setdefault(issuer, {})[jti] = until
-        self._on_record(issuer, jti)
+        if known is None:
+            self._on_record(issuer, jti)
         return True
 
     def _make_room(self, issuer: str, now: float) -> None:

@@ -51,6 +51,18 @@ def test_an_entry_is_kept_by_issuer_and_jti__11_12_1(keep: Keep) -> None:
     assert not kept.is_revoked(PS, "b")
 
 
+@pytest.mark.attack
+def test_a_later_end_replaces_an_earlier_and_never_the_other_way__11_12_1(keep: Keep, clock: FixedClock) -> None:
+    """An issuer that named a wrong `exp` and then the right one has revoked the token until that."""
+    told: list[str] = []
+    kept = keep(on_record=lambda _issuer, jti: told.append(jti))
+    assert [kept.record(PS, "a", exp) for exp in (EXP, EXP + 900, EXP)] == [True, True, False]
+    assert told == ["a"]
+    clock.advance(timedelta(seconds=700))
+    assert not kept.record(PS, "a", EXP + 900)
+    assert kept.is_revoked(PS, "a")
+
+
 def test_each_new_one_is_told_once(keep: Keep) -> None:
     told: list[tuple[str, str]] = []
     kept = keep(on_record=lambda issuer, jti: told.append((issuer, jti)))

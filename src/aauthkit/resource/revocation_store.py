@@ -76,12 +76,9 @@ class FileRevocations:
         if until <= now:
             return False
         with self._one_writes, self._writing() as database:
-            known = database.execute("SELECT 1 FROM revocations WHERE issuer = ? AND jti = ?", (issuer, jti)).fetchone()
-            if known is None:
-                _make_room(database, issuer, now)
-                database.execute("INSERT INTO revocations (issuer, jti, until) VALUES (?, ?, ?)", (issuer, jti, until))
+            is_new = _keep(database, issuer, jti, until, now)
         self._look()
-        return known is None
+        return is_new
 
     def close(self) -> None:
         self._database.close()
@@ -97,10 +94,11 @@ class FileRevocations:
                 raise Unavailable("Revocations cannot be looked up just now.", debug=repr(error)) from error
             self._looked_at = time.monotonic()
             self._forget()
+            new = [(issuer, jti) for _, issuer, jti, _ in rows if (issuer, jti) not in self._until]
             for seq, issuer, jti, until in rows:
                 self._until[issuer, jti] = until
                 self._known_to = seq
-        for _, issuer, jti, _ in rows:
+        for issuer, jti in new:
             self._on_record(issuer, jti)
 
     def _forget(self) -> None:
@@ -131,6 +129,20 @@ def _open(path: Path) -> sqlite3.Connection:
     for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", _TABLE):
         database.execute(statement)
     return database
+
+
+def _keep(database: sqlite3.Connection, issuer: str, jti: str, until: float, now: float) -> bool:
+    query = "SELECT until FROM revocations WHERE issuer = ? AND jti = ?"
+    known = database.execute(query, (issuer, jti)).fetchone()
+    if known is None:
+        _make_room(database, issuer, now)
+    elif until <= known[0]:
+        return False
+    else:
+        # A new `seq`, so that the other processes hear of the later end.
+        database.execute("DELETE FROM revocations WHERE issuer = ? AND jti = ?", (issuer, jti))
+    database.execute("INSERT INTO revocations (issuer, jti, until) VALUES (?, ?, ?)", (issuer, jti, until))
+    return True
 
 
 def _make_room(database: sqlite3.Connection, issuer: str, now: float) -> None:
