@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from aauthkit.errors import InvalidRequest, Unavailable
-from aauthkit.fetching import FetchLimits, HTTPFetcher, SyncHTTPFetcher
+from aauthkit.fetching import FetchLimits, HTTPFetcher, SyncHTTPFetcher, browser_address
 from aauthkit.flow import Fetch, Fetched
 
 pytestmark = pytest.mark.anyio
@@ -533,3 +533,22 @@ async def test_the_blocking_fetcher_keeps_the_same_rules() -> None:
         assert answer.body == b"[]"
     with pytest.raises(InvalidRequest):
         await anyio.to_thread.run_sync(SyncHTTPFetcher(development=False).fetch, Fetch("https://127.0.0.1/"))
+
+
+@pytest.mark.parametrize(
+    "host", ["2130706433", "0x7f000001", "127.1", "0x7f.1", "0177.0.0.1", "10.1", "127.0.0.1", "[::ffff:10.0.0.1]"]
+)
+@pytest.mark.parametrize("development", [True, False])
+def test_no_browser_is_sent_to_a_private_address_in_another_writing(host: str, development: bool) -> None:
+    """A browser reads a name whose last label is a number as an IPv4 address (WHATWG URL, ends-in-a-number checker)."""
+    if development and host == "127.0.0.1":
+        return
+    with pytest.raises(InvalidRequest):
+        browser_address(f"https://{host}/confirm", development=development)
+
+
+@pytest.mark.parametrize(
+    "host", ["booking.example", "0xbad.example", "1.2.3.example", "8.8.8.8", "0xbeefcafe-x.example"]
+)
+def test_a_browser_is_sent_to_a_public_name_or_address(host: str) -> None:
+    assert browser_address(f"https://{host}/confirm", development=False) == f"https://{host}/confirm"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -235,7 +236,8 @@ def browser_address(url: str, *, development: bool) -> str:
     host = urlsplit(url).hostname or ""
     if is_loopback(host) and development:
         return url
-    if is_loopback(host) or (_is_literal(host) and not _is_public(_effective(host))):
+    private = not _is_public(_effective(host)) if _is_literal(host) else _is_another_writing(host)
+    if is_loopback(host) or private:
         raise InvalidRequest(f"{host} is not a public address, so nobody is sent there.")
     return url
 
@@ -246,6 +248,12 @@ def _is_literal(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_another_writing(host: str) -> bool:
+    """Whether a browser reads the name as an IPv4 address: `2130706433` is 127.0.0.1 (WHATWG URL, §3.5)."""
+    last = host.rpartition(".")[2]
+    return re.fullmatch(r"[0-9]+|0x[0-9a-f]*", last) is not None
 
 
 def _host(url: str) -> str:
