@@ -169,6 +169,7 @@ async def test_a_person_sees_to_their_inbox(stage: Stage, request: pytest.Fixtur
     await page.get_by_role("button", name="Send", exact=True).click()
     await page.get_by_role("button", name="Allow this once").click()
     await page.get_by_role("button", name="Open the page").click()
+    await page.locator("#go").wait_for()
     await look(page, f"{how}-go")
     assert await page.locator("#go").get_attribute("href") == "https://booking.example/confirm?code=X7K2-M9P4"
     await page.goto(f"{world.ISSUER}/ui/inbox")
