@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from dataclasses import dataclass
@@ -218,3 +219,14 @@ async def test_taking_an_access_back_ends_what_was_approved_there_and_not_yet_fe
     taken_back = await person.post(f"/person/tokens/{claims_of(given.json()['auth_token'])['jti']}/revoke")
     assert taken_back.status_code == 200
     assert refused(await agent.poll(waiting.headers["location"])) == (403, "revoked")
+
+
+async def test_many_requests_at_once_do_not_pass_the_limit_of_one_agent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aauthkit.person_server.asking._MOST_OPEN_REQUESTS", 3)
+    agent, person, resource = await talking_agent(world), await world.person(), NativeResource(world)
+    shown = await person_token(agent, person, resource)
+    tokens = [resource.token(shown, "a:write", jti=f"rt-{number}") for number in range(12)]
+    asked = await asyncio.gather(*(agent.auth(token, shown, capabilities=TALKS) for token in tokens))
+    assert sorted(answer.status_code for answer in asked) == [202] * 3 + [429] * 9

@@ -22,6 +22,7 @@ from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.states import OPEN, State
 from aauthkit.person_server.storage import PERSON, AgentWords, DecisionStore, NewRequest, PendingRequest
 from aauthkit.person_server.storage.conversation import Clarification
+from aauthkit.person_server.storage.decisions import TooManyRequests
 
 # Far more than one agent asks its people in ten minutes; without it one agent could bury a person's page and our disk.
 _MOST_OPEN_REQUESTS = 200
@@ -87,9 +88,6 @@ class Asking:
         **members: Any,
     ) -> Deferred:
         """Let the request wait; the same one posted again joins it. ``until`` bounds the wait from without."""
-        waiting = await self.decisions.open_requests_of(requester.token.issuer, requester.principal)
-        if waiting >= _MOST_OPEN_REQUESTS:
-            raise RateLimited("Too many requests of this agent wait for a person; wait for answers.", retry_after=60)
         pending_id, now = secrets.token_hex(16), self.clock.now()
         decision_time = self.settings.decision_time.total_seconds()
         upstream = requester.upstream
@@ -123,7 +121,13 @@ class Asking:
         )
         # Whoever said no to a person token is not asked the same again for as long as they had to decide.
         again_after = now - decision_time if request.kind == PERSON else None
-        return _repeated(await self.decisions.open_request(request, again_after=again_after))
+        try:
+            stored = await self.decisions.open_request(request, again_after=again_after, most_open=_MOST_OPEN_REQUESTS)
+        except TooManyRequests:
+            raise RateLimited(
+                "Too many requests of this agent wait for a person; wait for answers.", retry_after=60
+            ) from None
+        return _repeated(stored)
 
 
 def draft_of(request: PendingRequest) -> Draft:

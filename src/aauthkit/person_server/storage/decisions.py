@@ -57,6 +57,10 @@ class Rest:
     agents: tuple[tuple[str, str], ...] = ()
 
 
+class TooManyRequests(Exception):
+    """The agent has put enough before its person."""
+
+
 class DecisionStore:
     """The tables of pending requests, consents and issued tokens behind named operations."""
 
@@ -66,11 +70,14 @@ class DecisionStore:
 
     # Waiting
 
-    async def open_request(self, request: NewRequest, *, again_after: float | None = None) -> PendingRequest:
+    async def open_request(
+        self, request: NewRequest, *, again_after: float | None = None, most_open: int | None = None
+    ) -> PendingRequest:
         """Store the request; the same request posted again finds the one that is already there.
 
         With ``again_after`` one that is over may be made anew: at once, or if it was denied only when that was before
-        that time. (A resource token names one request for ever; the wish for a person token returns.)
+        that time. (A resource token names one request for ever; the wish for a person token returns.) Raises
+        ``TooManyRequests`` when the agent has ``most_open`` waiting already, however many it posts at once.
         """
         try:
             async with writing(self._engine) as connection:
@@ -83,6 +90,8 @@ class DecisionStore:
                     )
                     known = None
                 if known is None:
+                    if most_open is not None and await self._waiting(connection, request) >= most_open:
+                        raise TooManyRequests
                     await connection.execute(insert(pending_requests).values(**self._row(request)))
         except IntegrityError:
             # Another process stored the same request between our look and our insert.
@@ -116,16 +125,15 @@ class DecisionStore:
         found = sorted((_request(row) for row in rows), key=lambda request: request.created_at, reverse=True)
         return [await self._current(request) for request in found]
 
-    async def open_requests_of(self, agent_issuer: str, principal: str) -> int:
-        """How many requests of the agent, or of the intermediary, a person may still decide."""
+    async def _waiting(self, connection: AsyncConnection, request: NewRequest) -> int:
+        """How many requests of the same agent, or of the intermediary, a person may still decide."""
         query = select(func.count()).where(
-            pending_requests.c.agent_issuer == agent_issuer,
-            pending_requests.c.principal == principal,
+            pending_requests.c.agent_issuer == request.agent_issuer,
+            pending_requests.c.principal == request.principal,
             pending_requests.c.state.in_(OPEN),
             pending_requests.c.expires_at > self._clock.now(),
         )
-        async with reading(self._engine) as connection:
-            return int((await connection.execute(query)).scalar_one())
+        return int((await connection.execute(query)).scalar_one())
 
     async def arrive(self, pending_id: str) -> None:
         """The person opened the request."""
