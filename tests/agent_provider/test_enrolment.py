@@ -156,6 +156,40 @@ async def test_of_many_approvals_at_once_exactly_one_binds(world: World) -> None
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 5
 
 
+@pytest.mark.attack
+@pytest.mark.conformance("11:§13.14-1", "11:§13.14-2")
+async def test_an_agent_that_is_bound_stays_with_its_person_whoever_gives_it_a_ticket__13_14(world: World) -> None:
+    agent, alice, bob = await world.agent("alice"), await world.person("alice"), await world.person("bob")
+    bound, theirs = agent.agent_id, await world.ticket("bob")
+    assert (await agent.register(theirs)).status_code == 200
+    assert agent.agent_id == bound
+    # Nor does it wait for somebody to let it in.
+    assert (await agent.register()).status_code == 200
+    assert (await bob.client.get("/person/registrations")).json() == []
+    assert [each["agent_id"] for each in (await alice.client.get("/person/bindings")).json()] == [bound]
+    assert (await bob.client.get("/person/bindings")).json() == []
+    # Bob's ticket is still there for an agent of his.
+    assert (await Agent(world).register(theirs)).status_code == 200
+
+
+@pytest.mark.conformance("11:§13.14-1", "11:§13.14-3")
+async def test_an_agent_changes_hands_by_being_revoked_and_let_in_as_another__13_14(world: World) -> None:
+    agent, alice, bob = await world.agent("alice"), await world.person("alice"), await world.person("bob")
+    before, ticket = agent.agent_id, await world.ticket("bob")
+    assert (await alice.post(f"/person/bindings/{before}/revoke")).status_code == 200
+    # What was hers is nobody's now, whatever it shows …
+    refused = await agent.register(ticket)
+    assert (refused.status_code, refused.json()["error"]) == (403, "agent_revoked")
+    # … and what is his is another agent, under a key of its own.
+    again = Agent(world)
+    assert (await again.register(ticket)).status_code == 200
+    found = (await bob.client.get("/person/bindings")).json()
+    assert [(each["agent_id"], each["status"]) for each in found] == [(again.agent_id, "active")]
+    assert again.agent_id != before
+    found = (await alice.client.get("/person/bindings")).json()
+    assert [(each["agent_id"], each["status"]) for each in found] == [(before, "revoked")]
+
+
 async def test_refresh_rotates_the_key_and_keeps_the_agent(world: World) -> None:
     agent = await world.agent()
     before, agent.key = agent.agent_id, PrivateKey.generate()

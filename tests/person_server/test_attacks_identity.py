@@ -76,7 +76,7 @@ async def test_an_agents_signature_never_decides_its_own_request(world: World) -
         assert response.status_code == 401
 
 
-@pytest.mark.conformance("11:§13.13-1")
+@pytest.mark.conformance("11:§13.13-1", "11:§13.14-2")
 async def test_another_person_cannot_see_or_decide(world: World) -> None:
     agent, resource = await world.agent("alice"), world.resource()
     first = await deferred(agent, resource)

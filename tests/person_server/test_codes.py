@@ -87,6 +87,19 @@ async def test_a_code_works_once_and_then_is_invalid_code__11_6_3_1(world: World
     assert decided.status_code == 200
 
 
+@pytest.mark.conformance("PS-96")
+async def test_what_is_decided_without_the_code_uses_it_up__7_3(world: World) -> None:
+    """The person need not visit the URL: their list of requests is a channel of this server's own."""
+    agent, person, pending = await waiting(world)
+    (listed,) = (await person.client.get("/person/requests")).json()
+    assert (await person.decide(listed["pending_id"], True)).status_code == 200
+    code = {"code": code_of(pending)}
+    late = await person.client.get("/consent", params=code)
+    assert (late.status_code, late.json()["error"]) == (410, "invalid_code")
+    assert (await agent.poll(pending.headers["location"])).status_code == 200
+    assert (await person.client.get("/ui/consent.html", params=code)).status_code == 410
+
+
 async def test_of_many_arrivals_at_once_one_uses_the_code(world: World) -> None:
     _, person, pending = await waiting(world)
     arrivals = (person.client.get("/consent", params={"code": code_of(pending)}) for _ in range(5))

@@ -13,7 +13,7 @@ from tests.person_server.world import ISSUER, World, code_of
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.conformance("PS-01", "PS-02", "PS-03", "PS-05")
+@pytest.mark.conformance("11:§11.2.2-1", "11:§11.2.2-2", "11:§11.2.2-3", "PS-01", "PS-02", "PS-03", "PS-05")
 async def test_the_metadata_names_the_endpoints_that_are_served__11_2_2(world: World) -> None:
     answer = await world.client.get("/.well-known/aauth-person.json")
     assert answer.status_code == 200

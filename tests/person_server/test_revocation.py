@@ -36,7 +36,7 @@ async def test_the_endpoint_is_advertised__11_12(world: World) -> None:
     assert metadata["revocation_endpoint"] == f"{ISSUER}/revoke"
 
 
-@pytest.mark.conformance("11:§11.12.4-9", "11:§11.12.3-6", "PS-110", "PS-112")
+@pytest.mark.conformance("11:§11.12.4-9", "11:§11.12.3-1", "11:§11.12.3-6", "PS-110", "PS-112")
 async def test_a_resource_token_that_was_never_seen_is_recorded_and_the_answer_is_empty__11_12_3(world: World) -> None:
     resource = server(world)
     response = await revoke(world, resource, "never-seen")

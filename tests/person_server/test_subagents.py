@@ -37,7 +37,7 @@ async def world(tmp_path: Path, anyio_backend: str) -> AsyncIterator[World]:
         yield running
 
 
-@pytest.mark.conformance("11:§10.2.1-1", "11:§10.2.1-3", "AP-02")
+@pytest.mark.conformance("11:§5.2-5", "11:§10.2.1-1", "11:§10.2.1-3", "AP-02")
 async def test_a_sub_agents_token_names_its_parent__10_2_1(world: World) -> None:
     agent = await native_agent(world)
     sub = await agent.sub_agent("search1")
@@ -56,6 +56,7 @@ async def test_a_sub_agents_token_names_its_parent__10_2_1(world: World) -> None
     }
 
 
+@pytest.mark.conformance("11:§5.2-5")
 @pytest.mark.parametrize(
     "body",
     [
@@ -205,11 +206,17 @@ async def test_a_sub_agents_token_under_another_key_is_refused(world: World) -> 
         assert refused(await agent.person(subagent_token=bad)) == (400, "invalid_subagent_token")
 
 
-@pytest.mark.conformance("11:§7.1-5")
+@pytest.mark.conformance("11:§7.1-5", "11:§7.2.1-5")
 async def test_another_agents_sub_agent_is_not_ones_own__10_2_3(world: World) -> None:
-    agent, other = await native_agent(world), await native_agent(world)
+    resource, agent, other = NativeResource(world), await native_agent(world), await native_agent(world)
     theirs = await other.sub_agent()
     assert refused(await agent.person(subagent_token=theirs.token)) == (400, "invalid_subagent_token")
+    # Nor at the auth token endpoint, where its own parent gets a token for the same request.
+    presented = await other.person_token(subagent_token=theirs.token)
+    asked = resource.token(presented)
+    refusal = await agent.auth(asked, presented, subagent_token=theirs.token)
+    assert refused(refusal) == (400, "invalid_subagent_token")
+    assert (await other.auth(asked, presented, subagent_token=theirs.token)).status_code == 200
 
 
 async def test_an_agent_is_not_its_own_sub_agent(world: World) -> None:

@@ -20,10 +20,11 @@ from aauthkit.identifiers import AgentIdentifier
 from aauthkit.keys import PrivateKey, PublicKey
 from aauthkit.resource.asgi import verified_of
 from aauthkit.resource.deferred import INTERACTION_PATH, deferral_of, tell
+from aauthkit.resource.holding import HeldInvocations
 from aauthkit.resource.settings import Require
 from aauthkit.tokens.person import build_person_token
 from aauthkit.trust import Trust, TrustedIssuer
-from tests.roles.native import AGENT, AUTH, PERSON, Told, asks, fault, get, publish, settings, shown
+from tests.roles.native import AGENT, AUTH, PERSON, Told, asks, fault, get, post, publish, settings, shown
 from tests.roles.network import Network
 from tests.roles.peers import DOMAIN, ORDERS, PROVIDER, STOCK, Provider, problem
 
@@ -38,7 +39,7 @@ TRUSTED = Trust.only(
 class Intermediary:
     """Orders: a resource whose every request needs one of Stock, made with its caller's authority."""
 
-    def __init__(self, network: Network, clock: FixedClock, require: Require) -> None:
+    def __init__(self, network: Network, clock: FixedClock, require: Require, *, held: bool = False) -> None:
         self.identity = OwnProvider(
             issuer=ORDERS,
             keys={"11": PrivateKey.generate(), "01": PrivateKey.generate()},
@@ -52,7 +53,9 @@ class Intermediary:
             self.identity, discovery=discovery, clock=clock, fetcher=network, transport=network.transport
         )
         self.failed: list[AAuthError] = []
-        guarded = publish(network, clock, settings(require), self.app)
+        resource = settings(require)
+        holding = HeldInvocations(resource, clock=clock) if held else None
+        guarded = publish(network, clock, resource, self.app, held=holding)
         network.apps["orders.localhost:3000"] = self.agent.with_documents(guarded, name="Orders")
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,7 +75,8 @@ def chain(network: Network, clock: FixedClock) -> Intermediary:
     return Intermediary(network, clock, Require.AUTH_TOKEN)
 
 
-@pytest.mark.conformance("11:§10.1.1.1-1", "11:§10.1.1.1-2", "11:§10.1.1.1-3")
+@pytest.mark.conformance("11:§5.1-2", "11:§10.1.1-2", "11:§10.1.1.1-1", "11:§10.1.1.1-2", "11:§10.1.1.1-3")
+@pytest.mark.conformance("RS-70", "RS-73")
 async def test_the_intermediary_calls_on_for_its_callers_person__10_1_1(
     network: Network, native: Agent, provider: Provider, chain: Intermediary
 ) -> None:
@@ -88,16 +92,32 @@ async def test_the_intermediary_calls_on_for_its_callers_person__10_1_1(
     asked = [crossing for crossing in network.to(PROVIDER) if crossing.token_type == AGENT][-1]
     own = jws.parse((asked.header("signature-key") or "").split('"')[1]).claims
     assert (own["iss"], own["sub"]) == (ORDERS, "aauth:agent@orders.localhost")
+    assert own["cnf"] != upstream.claims["cnf"]
     assert shown(network, STOCK) == [(PERSON, 401), (AUTH, 200)]
 
 
+@pytest.mark.conformance("11:§10.1.1-1", "RS-72")
 async def test_the_callers_person_server_is_asked_and_not_the_intermediarys_own__10_1_1(
     network: Network, native: Agent, chain: Intermediary
 ) -> None:
-    await get(native)
+    assert (await get(native)).json() == {"stock": 200}
     assert chain.identity.current.ps == "http://its-own-person-server.localhost:1"
     assert network.to("http://its-own-person-server.localhost:1") == []
     assert not [url for url in network.fetched if "its-own" in url]
+
+
+@pytest.mark.conformance("RS-71")
+@pytest.mark.parametrize("held", [False, True], ids=["challenged", "held"])
+async def test_a_token_that_was_answered_with_a_challenge_is_not_extended__10_1_1(
+    network: Network, clock: FixedClock, native: Agent, provider: Provider, held: bool
+) -> None:
+    """Neither when the invocation is kept and executed later: what is extended is what it was executed with."""
+    publish(network, clock, settings(issuer=STOCK, scopes=["stock:read"], agent_providers=TRUSTED))
+    Intermediary(network, clock, Require.AUTH_TOKEN, held=held)
+    assert (await post(native)).json() == {"stock": 200}
+    assert shown(network, ORDERS) == [(AGENT, 401), (PERSON, 202 if held else 401), (AUTH, 200)]
+    named = [jws.parse(asked["upstream_token"]).typ for asked in provider.named if "upstream_token" in asked]
+    assert named == [AUTH]
 
 
 async def test_a_person_token_can_be_what_the_caller_presented__10_1_1(

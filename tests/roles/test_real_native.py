@@ -113,6 +113,7 @@ async def test_the_authorization_endpoint_and_a_refresh_through_it__7_1_3(
     assert shown(network) == [(PERSON, 200), (AUTH, 200)]
 
 
+@pytest.mark.conformance("11:§10.1.1-2", "RS-70", "RS-73")
 async def test_a_chain_over_an_intermediary_that_is_its_own_provider__10_1_1(
     network: Network, clock: FixedClock, site: Site, backend: Agent
 ) -> None:
