@@ -50,7 +50,6 @@ class Requirements:
 
     sections: tuple[Section, ...]
     checklist: tuple[Item, ...]
-    open: frozenset[str]
 
     def obligations(self) -> Iterator[Obligation]:
         for section in self.sections:
@@ -82,7 +81,6 @@ def parse(text: str) -> Requirements:
     found = Requirements(
         sections=tuple(_section(name, each, reasons) for name, each in data["sections"].items()),
         checklist=tuple(items),
-        open=frozenset(data["open"]["ids"]),
     )
     _check(found)
     return found
@@ -121,5 +119,3 @@ def _check(found: Requirements) -> None:
             raise ValueError(f"{each.id}: unknown role in {each.by}")
         if unknown := set(each.checklist) - items:
             raise ValueError(f"{each.id}: unknown items {sorted(unknown)}")
-    if strangers := found.open - found.ids:
-        raise ValueError(f"open: unknown ids {sorted(strangers)}")
