@@ -142,7 +142,12 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-if __name__ == "__main__":
+def write() -> Shown:
+    """The page anew."""
     found = shown()
     PAGE.write_text(page(found), encoding="utf-8")
-    print("open:", *(sorted(found.open()) or ["nothing"]))
+    return found
+
+
+if __name__ == "__main__":
+    print("open:", *(sorted(write().open()) or ["nothing"]))
