@@ -53,7 +53,9 @@ interop: setup peers ## tests with other people's implementations, each in a pro
 
 single: setup chromium ## tests of one real thing: a page in a browser
 	@echo "single: the pages in a browser"
-	@$(BIN)/python -m pytest -q -m "browser and not system"
+	@$(BIN)/python -m pytest -q -m "browser and not system" --ignore tests/person_server/web
+	@echo "single: the person server's pages in a browser (async, so in a process of their own)"
+	@$(BIN)/python -m pytest -q -m browser tests/person_server/web
 
 system: setup chromium ## tests against the running system, one fresh system a mode
 	@echo "system: tests against real processes, mode by mode"
