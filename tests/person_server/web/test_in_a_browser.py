@@ -53,6 +53,11 @@ async def look(page: Page, name: str) -> None:
         await page.screenshot(path=f"{shots}/{name}.png", full_page=True)
 
 
+async def watching(page: Page) -> None:
+    """A page begins to watch a moment after it is shown; what changes before that it learns with the next change."""
+    await page.wait_for_timeout(1_500)
+
+
 @asynccontextmanager
 async def _served(app: object, listener: socket.socket) -> AsyncIterator[None]:
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))  # type: ignore[arg-type]
@@ -78,7 +83,7 @@ async def _staged(state: Path, browser: Browser, *, script: bool, phone: bool, d
                 viewport={"width": 390, "height": 844} if phone else {"width": 1100, "height": 900},
                 color_scheme="dark" if dark else "light",
             )
-            context.set_default_timeout(10_000)
+            context.set_default_timeout(30_000)
             person = await running.person()
             cookies = [{"name": n, "value": v, "url": issuer} for n, v in dict(person.client.cookies).items()]
             await context.add_cookies(cookies)  # type: ignore[arg-type]
@@ -124,6 +129,7 @@ async def test_a_person_asks_the_agent_and_decides(stage: Stage, request: pytest
     await page.locator("#ask").click()
     await page.get_by_text("Waiting for the agent's answer").wait_for()
     await look(page, f"{how}-asked")
+    await watching(page)
     asked = await stage.agent.poll(pending.headers["location"], wait=1)
     assert asked.json()["clarification"] == "Why do you need to write?"
     await stage.agent.respond(
@@ -197,6 +203,7 @@ async def test_a_withdrawal_is_told_on_the_open_page(stage: Stage, request: pyte
     pending = await stage.agent.person(stage.resource.issuer, capabilities=TALKS)
     page = await stage.page(f"/ui/consent.html?code={code_of(pending)}")
     await look(page, f"{how}-person-token")
+    await watching(page)
     assert (await stage.agent.withdraw(pending)).status_code == 204
     if how == "plain":
         await page.reload()
@@ -209,6 +216,7 @@ async def test_what_somebody_writes_is_not_taken_away(tmp_path: Path, browser: B
         pending = await stage.agent.person(stage.resource.issuer, capabilities=TALKS)
         page = await stage.page(f"/ui/consent.html?code={code_of(pending)}")
         await page.get_by_label("Ask the agent").fill("Wait, wh")
+        await watching(page)
         async with page.expect_response(lambda response: "/person/news" in response.url):
             await stage.agent.post("/interaction", type="question", question="Something else?")
         await page.locator("#news").wait_for()
