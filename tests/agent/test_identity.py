@@ -17,7 +17,7 @@ from aauthkit.agent import Agent
 from aauthkit.agent.identity import EnrolledIdentity, PublishedIdentity, stable_key_in
 from aauthkit.clock import FixedClock
 from aauthkit.discovery import Discovery
-from aauthkit.drafts import DRAFT_01
+from aauthkit.drafts import DRAFT_01, DRAFT_11, Draft
 from aauthkit.errors import (
     AAuthError,
     AgentRevoked,
@@ -87,10 +87,12 @@ async def test_a_provider_that_is_not_up_yet_is_tried_again_until_it_is(
     assert waits == [0.5, 1.0, 2.0]
 
 
+@pytest.mark.conformance("11:§5.1-1")
+@pytest.mark.parametrize("draft", [DRAFT_01, DRAFT_11], ids=["01", "11"])
 async def test_until_it_is_enrolled_an_agent_does_not_send(
-    network: Network, clock: FixedClock, orders: Protected
+    network: Network, clock: FixedClock, orders: Protected, draft: Draft
 ) -> None:
-    agent = make_agent(network, clock)
+    agent = make_agent(network, clock, draft=draft)
     assert not agent.ready
     with pytest.raises(CannotSign):
         await get(agent)

@@ -104,6 +104,7 @@ async def test_a_question_reaches_the_agent_at_its_poll__7_5_1(talk: Talk) -> No
     assert (await talk.poll()).json()["timeout"] == 90
 
 
+@pytest.mark.conformance("11:§7.5.3-2", "11:§13.3-1", "PS-40")
 async def test_the_answer_is_shown_to_the_person_as_the_agents_own_words__7_4(talk: Talk) -> None:
     await talk.ask()
     posted = await talk.answer("To **book** <img src=x onerror=alert(1)> [x](javascript:alert(1))")
@@ -180,7 +181,6 @@ async def test_a_person_asks_five_times_at_most__7_5_3(talk: Talk) -> None:
     assert (await talk.decide()).status_code == 200
 
 
-@pytest.mark.conformance("11:§7.5.3-2", "11:§13.3-1", "PS-40")
 async def test_questions_a_person_could_not_have_written_are_refused(talk: Talk) -> None:
     for question in ("", " ", "x" * 1001, "turned \u202e round"):
         assert (await talk.ask(question)).status_code == 400

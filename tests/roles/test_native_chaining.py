@@ -75,8 +75,7 @@ def chain(network: Network, clock: FixedClock) -> Intermediary:
     return Intermediary(network, clock, Require.AUTH_TOKEN)
 
 
-@pytest.mark.conformance("11:§5.1-2", "11:§10.1.1-2", "11:§10.1.1.1-1", "11:§10.1.1.1-2", "11:§10.1.1.1-3")
-@pytest.mark.conformance("RS-70", "RS-73")
+@pytest.mark.conformance("11:§5.1-2", "11:§10.1.1-2", "11:§10.1.1.1-1", "11:§10.1.1.1-3", "RS-70", "RS-73")
 async def test_the_intermediary_calls_on_for_its_callers_person__10_1_1(
     network: Network, native: Agent, provider: Provider, chain: Intermediary
 ) -> None:
@@ -207,6 +206,7 @@ async def test_only_a_person_or_auth_token_can_be_extended__10_1_1(
         chain.agent.auth(upstream_token=raw)
 
 
+@pytest.mark.conformance("11:§5.1-2", "11:§10.1.1.1-2", "RS-70")
 async def test_an_own_provider_publishes_what_others_need__10_1_1_1(network: Network, chain: Intermediary) -> None:
     async with chain.agent.http_client(auth=None) as client:
         metadata = (await client.get(ORDERS + METADATA_PATH)).json()

@@ -137,7 +137,7 @@ class Desk:
         self.visits.arrive(interaction.code, "192.0.2.1").deny()
 
 
-@pytest.mark.conformance("11:§6.3-1", "11:§15.2-1", "11:§11.8-1", "11:§5.1-1")
+@pytest.mark.conformance("11:§6.3-1", "11:§15.2-1", "11:§11.8-1")
 async def test_a_resource_that_asks_the_person_itself_gives_a_session__4_2_2(
     network: Network, clock: FixedClock, native: Agent
 ) -> None:
