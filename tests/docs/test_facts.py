@@ -167,7 +167,8 @@ def test_times_and_limits_of_the_person_server_are_those_set() -> None:
 
 
 def test_variables_of_the_person_server_are_those_read() -> None:
-    source = Path(person_command.__file__).read_text(encoding="utf-8")
+    files = Path(person_command.__file__).parent.glob("*.py")
+    source = "\n".join(file.read_text(encoding="utf-8") for file in files)
     told = section(OPERATIONS, "Person server and agent provider")
     named = {code for code in first_column(told) if code.startswith("AAUTH_")}
     assert named == set(re.findall(r'"(AAUTH_[A-Z_]+)"', source))
@@ -176,7 +177,7 @@ def test_variables_of_the_person_server_are_those_read() -> None:
 def test_options_of_the_person_server_are_those_it_takes() -> None:
     told = section(OPERATIONS, "Person server and agent provider")
     named = {code.split()[0] for code in first_column(told) if code.startswith("--")}
-    taken = {option for parameter in person_command.serve.params for option in parameter.opts}
+    taken = {option for parameter in person_command.person.commands["serve"].params for option in parameter.opts}
     assert named - taken == set()
     assert {option for option in taken if option.startswith(("--trust", "--unasked", "--open"))} - named == set()
 

@@ -1,0 +1,26 @@
+"""`aauth person`: the person server and the agent provider in one process and one database, and what an operator does.
+
+One file a command; `application` is what `serve` serves.
+"""
+
+from __future__ import annotations
+
+import click
+
+from aauthkit.cli.person.composition import application
+from aauthkit.cli.person.consent_scopes import consent_scopes
+from aauthkit.cli.person.migrate import migrate
+from aauthkit.cli.person.options import ServeOptions
+from aauthkit.cli.person.serve import serve
+from aauthkit.cli.person.ticket import ticket
+
+
+@click.group()
+def person() -> None:
+    """The person server and agent provider."""
+
+
+for _command in (serve, ticket, consent_scopes, migrate):
+    person.add_command(_command)
+
+__all__ = ["ServeOptions", "application", "person"]

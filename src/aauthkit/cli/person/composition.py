@@ -1,0 +1,213 @@
+"""The person server and the agent provider as one application: where the two roles meet.
+
+Neither imports the other; everything they need is handed to them here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import httpx2
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from aauthkit.agent_provider import storage as agent_storage
+from aauthkit.agent_provider import web as agent_web
+from aauthkit.agent_provider.enrolment import AgentProvider
+from aauthkit.agent_provider.settings import ProviderSettings
+from aauthkit.cli.person.options import ServeOptions
+from aauthkit.cli.person.state import identifier, json_list, migrated_database, server_secrets
+from aauthkit.clock import Clock, SystemClock
+from aauthkit.discovery import Discovery
+from aauthkit.drafts import DRAFT_11, DRAFTS, SPOKEN
+from aauthkit.errors import ConfigurationError
+from aauthkit.fetching import HTTPFetcher
+from aauthkit.flow import AsyncCaller, AsyncFetcher
+from aauthkit.httpsig.replay import ReplayCache
+from aauthkit.keys import PrivateKey, jwks
+from aauthkit.person_server import storage as person_storage
+from aauthkit.person_server.policy import ANY
+from aauthkit.person_server.revocation.outbox import Outbox
+from aauthkit.person_server.revocation.service import refuse_revoked_agent_token
+from aauthkit.person_server.settings import OpenIDSettings, PersonServerSettings
+from aauthkit.person_server.web.app import Parts, create_app
+from aauthkit.revoking import Revoker
+from aauthkit.server_identity import ServerIdentity
+from aauthkit.serving import OwnDocuments, RequestVerifier, answer
+from aauthkit.tokens import agent as agent_tokens
+from aauthkit.tokens import person as person_tokens
+from aauthkit.tokens import resource as resource_tokens
+from aauthkit.trust import Trust, TrustedIssuer
+from aauthkit.verify import Requirements
+
+# What asks the person unless the environment says otherwise (CONTRACT §3).
+_DEFAULT_PREFIXES = ("user.", "profile.", "email.")
+
+
+@asynccontextmanager
+async def application(
+    asked: ServeOptions,
+    *,
+    clock: Clock | None = None,
+    network: AsyncFetcher | None = None,
+    calls: AsyncCaller | None = None,
+    openid_transport: httpx2.AsyncBaseTransport | None = None,
+) -> AsyncIterator[ASGIApp]:
+    """Both roles as one ASGI application: tables migrated, keys made, parts handed to each other, deliveries going out.
+
+    Time, the documents of others, the calls to them and the identity provider can be given, so that a test holds all
+    of them.
+    """
+    asked.check()
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(migrated_database(asked.state, asked.database))
+        outward = await stack.enter_async_context(HTTPFetcher(development=asked.development))
+        network, calls = network or outward, calls or outward
+        await person_storage.RuleStore(engine).configure(
+            scopes=json_list("AAUTH_CONSENT_SCOPES", ()),
+            prefixes=json_list("AAUTH_CONSENT_PREFIXES", _DEFAULT_PREFIXES),
+            unasked_resources=_unasked_resources(asked),
+        )
+        app, outbox = _compose(asked, engine, clock or SystemClock(), network, calls, openid_transport)
+        await stack.enter_async_context(outbox.running())
+        yield app
+
+
+def _compose(
+    asked: ServeOptions,
+    engine: AsyncEngine,
+    clock: Clock,
+    network: AsyncFetcher,
+    calls: AsyncCaller,
+    openid_transport: httpx2.AsyncBaseTransport | None,
+) -> tuple[ASGIApp, Outbox]:
+    settings, provider_settings = _person_server_settings(asked), _provider_settings(asked)
+    keys = {draft.name: PrivateKey.load_or_create(asked.state / f"person-{draft.name}.pem") for draft in SPOKEN}
+    published = jwks((key, DRAFTS[name]) for name, key in keys.items())
+    # What this process publishes it also reads, without calling itself over the network.
+    own: dict[str, Mapping[str, Any]] = {
+        "aauth-agent.json": provider_settings.metadata(),
+        "aauth-person.json": settings.metadata(),
+        "jwks.json": published,
+    }
+    fetcher = OwnDocuments({f"{asked.issuer}/.well-known/{name}": document for name, document in own.items()}, network)
+    discovery, replays = Discovery(development=asked.development, clock=clock), ReplayCache()
+
+    revocations = person_storage.RevocationStore(engine, clock, issuer=asked.issuer)
+    identity = ServerIdentity(issuer=asked.issuer, dwk=person_tokens.DWK, key=keys[DRAFT_11.name])
+    revoker = Revoker(identity, discovery=discovery, fetcher=fetcher, caller=calls, clock=clock)
+    outbox = Outbox(revocations, revoker, clock)
+
+    def verifier(scheme: str) -> RequestVerifier:
+        return RequestVerifier(
+            _requirements(asked, settings, scheme),
+            issuer=asked.issuer,
+            discovery=discovery,
+            fetcher=fetcher,
+            replays=replays,
+            clock=clock,
+            standing=partial(refuse_revoked_agent_token, revocations),
+        )
+
+    async def key_set(_request: Request) -> Response:
+        return answer(200, published, {"Cache-Control": "max-age=60"})
+
+    provider = AgentProvider(provider_settings, agent_storage.AgentStore(engine, clock), keys, clock)
+    parts = Parts(
+        settings=settings,
+        engine=engine,
+        keys=keys,
+        secrets=server_secrets(asked.state),
+        directory=provider,
+        verifier=verifier("jwt"),
+        revocation_verifier=verifier("jwks_uri"),
+        revocations=revocations,
+        outbox=outbox,
+        discovery=discovery,
+        fetcher=fetcher,
+        clock=clock,
+        openid_transport=openid_transport,
+    )
+    provider_routes = agent_web.routes(provider, verifier("jkt-jwt"), clock)
+    app = create_app(parts, beside=[Route("/.well-known/jwks.json", key_set, methods=["GET"]), *provider_routes])
+    return app, outbox
+
+
+def _provider_settings(asked: ServeOptions) -> ProviderSettings:
+    return ProviderSettings(
+        issuer=asked.issuer,
+        agent_domain=asked.agent_domain,
+        person_server=asked.issuer,
+        development=asked.development,
+    )
+
+
+def _person_server_settings(asked: ServeOptions) -> PersonServerSettings:
+    return PersonServerSettings(
+        issuer=asked.issuer,
+        development=asked.development,
+        openid=OpenIDSettings(
+            issuer=asked.oidc_issuer,
+            client_id=asked.oidc_client,
+            client_secret=os.environ.get("AAUTH_OIDC_CLIENT_SECRET"),
+            accepted_clients=frozenset(asked.bearer_clients),
+        ),
+        resources=_trusted_resources(asked),
+        intermediaries=_trusted_intermediaries(asked),
+        open_consent=asked.open_consent,
+    )
+
+
+def _trusted_resources(asked: ServeOptions) -> Trust:
+    return _trust("--trust-resource", asked.trusted_resources, asked)
+
+
+def _trusted_intermediaries(asked: ServeOptions, known: TrustedIssuer | None = None) -> Trust:
+    return _trust("--trust-intermediary", asked.trusted_intermediaries, asked, known=known)
+
+
+def _trust(option: str, named: tuple[str, ...], asked: ServeOptions, *, known: TrustedIssuer | None = None) -> Trust:
+    entries = [known] if known is not None else []
+    if named == (ANY,):
+        return Trust.any(entries)
+    if ANY in named:
+        raise ConfigurationError(f"{option} is either any or a list, not both.")
+    return Trust.only([*(TrustedIssuer(issuer=identifier(name, asked.development)) for name in named), *entries])
+
+
+def _unasked_resources(asked: ServeOptions) -> list[str]:
+    return [name if name == ANY else identifier(name, asked.development) for name in asked.unasked_resources]
+
+
+def _requirements(asked: ServeOptions, settings: PersonServerSettings, scheme: str) -> Requirements:
+    # An intermediary is its own agent provider (AAuth-11 §10.1.1.1), beside the one in this process.
+    provider = TrustedIssuer(issuer=asked.issuer, domain=asked.agent_domain)
+    providers = _trusted_intermediaries(asked, known=provider)
+    requirements = Requirements(
+        authorities=frozenset({settings.authority}),
+        drafts=SPOKEN,
+        schemes=frozenset({scheme}),
+        token_types=frozenset({agent_tokens.TYP}),
+        agent_providers=providers,
+        auth_issuers=Trust.nobody(),
+        audience=None,
+        development=asked.development,
+        cover_body=True,
+    )
+    if scheme != "jwks_uri":
+        return requirements
+    # Servers sign for themselves to revoke what they issued, and for nothing else (AAuth-11 §11.12.1).
+    return replace(
+        requirements,
+        drafts=(DRAFT_11,),
+        token_types=frozenset(),
+        published={agent_tokens.DWK: providers, resource_tokens.DWK: settings.resources},
+    )

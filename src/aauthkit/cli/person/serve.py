@@ -1,0 +1,84 @@
+"""`aauth person serve`: reads its options and serves until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from typing import Any
+
+import click
+import uvicorn
+
+from aauthkit.cli.person.composition import application
+from aauthkit.cli.person.options import ServeOptions
+from aauthkit.cli.person.state import database_option, state_option
+
+
+@click.command()
+@click.option("--listen", required=True, metavar="HOST:PORT")
+@click.option(
+    "--issuer", required=True, metavar="URL", help="The server's identifier, as agents and resources name it."
+)
+@state_option
+@click.option("--agent-domain", required=True, metavar="DOMAIN", help="The domain of the agent identifiers it issues.")
+@click.option("--oidc-issuer", required=True, metavar="URL", help="The identity provider at which people sign in.")
+@click.option("--oidc-client", required=True, metavar="ID")
+@click.option(
+    "--bearer-client",
+    "bearer_clients",
+    multiple=True,
+    metavar="ID",
+    help="Accept a person's access token that this application got for this server (aud names --oidc-client).",
+)
+@click.option(
+    "--trust-resource",
+    "trusted_resources",
+    multiple=True,
+    default=("any",),
+    show_default=True,
+    metavar="URL|any",
+    help="Whose resource tokens are judged.",
+)
+@click.option(
+    "--trust-intermediary",
+    "trusted_intermediaries",
+    multiple=True,
+    metavar="URL|any",
+    help="Which resources may act onwards for people whose tokens they were shown; none unless named.",
+)
+@click.option(
+    "--unasked-resource",
+    "unasked_resources",
+    multiple=True,
+    metavar="URL|any",
+    help="Where agents may act as their people without asking them first; nowhere unless named.",
+)
+@database_option
+@click.option("--development", is_flag=True, help="Allow http and ports, for loopback names.")
+@click.option("--open-consent", is_flag=True, help="Decisions need no sign-in. Test harnesses on loopback only.")
+def serve(**options: Any) -> None:
+    """Serve both roles until stopped."""
+    asked = ServeOptions(**options)
+    asked.check()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    for chatty in ("httpx2", "httpcore2", "httpx", "httpcore", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    asyncio.run(_serve(asked))
+
+
+async def _serve(asked: ServeOptions) -> None:
+    host, port = asked.address
+    async with application(asked) as app:
+        # The access log would show codes and handles, which stand in addresses.
+        config = uvicorn.Config(app, host=host, port=port, access_log=False, log_level="warning", server_header=False)
+        click.echo(_start_line(asked))
+        if asked.open_consent:
+            click.echo("WARNING: --open-consent: ANYBODY ON THIS MACHINE DECIDES FOR EVERY PERSON.", err=True)
+        await uvicorn.Server(config).serve()
+
+
+def _start_line(asked: ServeOptions) -> str:
+    mode = " DEVELOPMENT: http and ports are accepted for loopback names;" if asked.development else ""
+    trusted = ", ".join(asked.trusted_resources)
+    return f"person server and agent provider {asked.issuer} on {asked.listen};{mode} resources: {trusted}"

@@ -1,0 +1,102 @@
+"""What the commands share: the folder of the keys, the database in it or elsewhere, and words an operator types."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import click
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from aauthkit.agent_provider import storage as agent_storage
+from aauthkit.database import migrate as migrate_tables
+from aauthkit.database import open_database
+from aauthkit.errors import ConfigurationError, InvalidRequest
+from aauthkit.identifiers import origin_of, server_identifier
+from aauthkit.keys import write_new_private_file
+from aauthkit.person_server import storage as person_storage
+from aauthkit.person_server.codes import Secrets
+
+_DATABASE = "person.db"
+_SECRET = "person-secret"
+_MIGRATIONS = (agent_storage.MIGRATIONS, person_storage.MIGRATIONS)
+
+T = TypeVar("T")
+
+state_option = click.option(
+    "--state",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of the keys and, unless --database is given, the database.",
+)
+database_option = click.option(
+    "--database", metavar="URL", help="A SQLAlchemy URL such as postgresql+asyncpg://…; default: SQLite in --state."
+)
+
+
+@asynccontextmanager
+async def migrated_database(state: Path, database: str | None) -> AsyncIterator[AsyncEngine]:
+    _prepare(state)
+    engine = open_database(database or state / _DATABASE)
+    try:
+        await migrate_tables(engine, _MIGRATIONS)
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+def _prepare(state: Path) -> None:
+    """The database holds who did what; it is made before SQLite would make it readable to others."""
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = state / _DATABASE
+    if not path.exists():
+        path.touch(mode=0o600)
+
+
+def with_database(state: Path, database: str | None, work: Callable[[AsyncEngine], Awaitable[T]]) -> T:
+    async def run() -> T:
+        async with migrated_database(state, database) as engine:
+            return await work(engine)
+
+    coroutine: Coroutine[Any, Any, T] = run()
+    return asyncio.run(coroutine)
+
+
+def server_secrets(state: Path) -> Secrets:
+    path = state / _SECRET
+    if not path.exists():
+        write_new_private_file(path, os.urandom(32).hex().encode())
+    return Secrets(bytes.fromhex(path.read_text().strip()))
+
+
+def json_list(variable: str, default: tuple[str, ...]) -> tuple[str, ...]:
+    text = os.environ.get(variable)
+    if text is None:
+        return default
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{variable} is a JSON list of strings.") from error
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ConfigurationError(f"{variable} is a JSON list of strings.")
+    return tuple(value)
+
+
+def identifier(value: str, development: bool) -> str:
+    try:
+        return server_identifier(value, development=development)
+    except InvalidRequest as error:
+        raise ConfigurationError(f"{value}: {error.detail}") from error
+
+
+def origin(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc or origin_of(value) != value.rstrip("/"):
+        raise ConfigurationError(f"{value} is not an origin such as http://localhost:3050.")
+    return origin_of(value)
