@@ -72,6 +72,7 @@ class Showing:
             "person": signed_in.person if signed_in else None,
             "csrf_token": self._sessions.csrf_token(signed_in) if signed_in else "",
             "issuer": self._settings.issuer,
+            "server_name": self._settings.name,
         }
         return HTMLResponse(_templates.get_template(template).render(**common, **values), status_code=status)
 
