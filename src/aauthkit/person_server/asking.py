@@ -22,7 +22,7 @@ from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.states import OPEN, State
 from aauthkit.person_server.storage import PERSON, AgentWords, DecisionStore, NewRequest, PendingRequest
 from aauthkit.person_server.storage.conversation import Clarification
-from aauthkit.person_server.storage.decisions import TooManyRequests
+from aauthkit.person_server.storage.requests import TooManyRequests
 
 # Far more than one agent asks its people in ten minutes; without it one agent could bury a person's page and our disk.
 _MOST_OPEN_REQUESTS = 200

@@ -21,7 +21,7 @@ from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.states import State
 from aauthkit.person_server.storage import AUTH, PendingRequest
 from aauthkit.person_server.storage.conversation import Clarification, ConversationStore, TooManyRounds
-from aauthkit.person_server.storage.decisions import stored_value
+from aauthkit.person_server.storage.requests import stored_value
 from aauthkit.person_server.token import Asked, TokenEndpoint, TokenRequest
 from aauthkit.person_server.waiting import Changes
 from aauthkit.serving import text_member

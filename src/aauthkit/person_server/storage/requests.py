@@ -1,0 +1,230 @@
+"""Requests that wait for a person, as rows: found, opened anew, looked at, moved to another state.
+
+The WHERE of every move comes from the state table, so of two movers exactly one succeeds. It decides nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from aauthkit.database import reading, writing
+from aauthkit.person_server.states import OPEN, State, out_of_time, sources_of
+from aauthkit.person_server.storage.records import (
+    AgentWords,
+    NewRequest,
+    PendingRequest,
+    Presented,
+    ResourceWords,
+    Subagent,
+    Upstream,
+)
+from aauthkit.person_server.storage.schema import pending_requests
+from aauthkit.person_server.storage.store import Store
+from aauthkit.tokens.resource import ResourceInteraction
+
+
+class TooManyRequests(Exception):
+    """The agent has put enough before its person."""
+
+
+class RequestStore(Store):
+    """The table of pending requests behind named operations."""
+
+    async def open_request(
+        self, request: NewRequest, *, again_after: float | None = None, most_open: int | None = None
+    ) -> PendingRequest:
+        """Store the request; the same request posted again finds the one that is already there.
+
+        With ``again_after`` one that is over may be made anew: at once, or if it was denied only when that was before
+        that time. (A resource token names one request for ever; the wish for a person token returns.) Raises
+        ``TooManyRequests`` when the agent has ``most_open`` waiting already, however many it posts at once.
+        """
+        try:
+            async with writing(self._engine) as connection:
+                known = await pending(connection, pending_requests.c.request_key == request.request_key)
+                if known is not None and again_after is not None and _makes_way(known, again_after, self._clock.now()):
+                    await connection.execute(
+                        update(pending_requests)
+                        .where(pending_requests.c.id == known.id)
+                        .values(request_key=f"{known.request_key}:{known.id}")
+                    )
+                    known = None
+                if known is None:
+                    if most_open is not None and await self._waiting(connection, request) >= most_open:
+                        raise TooManyRequests
+                    await connection.execute(insert(pending_requests).values(**self._row(request)))
+        except IntegrityError:
+            # Another process stored the same request between our look and our insert.
+            known = None
+        found = known or await self._find(pending_requests.c.request_key == request.request_key)
+        if found is None:
+            raise LookupError("a request that was just stored is gone")
+        return await self._current(found)
+
+    async def by_handle(self, handle_hash: str) -> PendingRequest | None:
+        return await self._found(pending_requests.c.handle_hash == handle_hash)
+
+    async def by_code(self, code_hash: str) -> PendingRequest | None:
+        return await self._found(pending_requests.c.code_hash == code_hash)
+
+    async def by_id(self, pending_id: str) -> PendingRequest | None:
+        return await self._found(pending_requests.c.id == pending_id)
+
+    async def requests_of(self, person_id: str, *, limit: int = 100) -> list[PendingRequest]:
+        """The person's requests, newest first, each in the state it is in now: all that wait, ``limit`` of the others.
+
+        What waits is bounded for each agent; what is over is not, and would push the request of another agent out.
+        """
+        own = select(pending_requests).where(pending_requests.c.person_id == person_id)
+        newest, waits = pending_requests.c.created_at.desc(), pending_requests.c.state.in_(OPEN)
+        async with reading(self._engine) as connection:
+            rows = [
+                *await connection.execute(own.where(waits).order_by(newest)),
+                *await connection.execute(own.where(~waits).order_by(newest).limit(limit)),
+            ]
+        found = sorted((_request(row) for row in rows), key=lambda request: request.created_at, reverse=True)
+        return [await self._current(request) for request in found]
+
+    async def arrive(self, pending_id: str) -> None:
+        """The person opened the request."""
+        now = self._clock.now()
+        async with writing(self._engine) as connection:
+            await move(connection, pending_id, State.INTERACTING, still_open_at=now, arrived_at=now)
+
+    async def polled(self, pending_id: str, *, not_since: float | None) -> bool:
+        """Note a poll; False when there was one after `not_since`."""
+        fresh: ColumnElement[bool] = pending_requests.c.polled_at.is_(None)
+        if not_since is not None:
+            fresh = or_(fresh, pending_requests.c.polled_at <= not_since)
+        async with writing(self._engine) as connection:
+            noted = await connection.execute(
+                update(pending_requests)
+                .where(pending_requests.c.id == pending_id, fresh)
+                .values(polled_at=self._clock.now())
+            )
+        return noted.rowcount == 1
+
+    async def waited(self, pending_id: str) -> None:
+        """The agent waited for this answer, so its next poll may come at once."""
+        async with writing(self._engine) as connection:
+            await connection.execute(
+                update(pending_requests).where(pending_requests.c.id == pending_id).values(polled_at=None)
+            )
+
+    async def close_out_of_time(self, pending_id: str, state: State) -> bool:
+        return await self._close(pending_id, out_of_time(state))
+
+    async def _close(self, pending_id: str, target: State) -> bool:
+        async with writing(self._engine) as connection:
+            return await move(connection, pending_id, target, outcome=target, decided_at=self._clock.now())
+
+    async def _waiting(self, connection: AsyncConnection, request: NewRequest) -> int:
+        """How many requests of the same agent, or of the intermediary, a person may still decide."""
+        query = select(func.count()).where(
+            pending_requests.c.agent_issuer == request.agent_issuer,
+            pending_requests.c.principal == request.principal,
+            pending_requests.c.state.in_(OPEN),
+            pending_requests.c.expires_at > self._clock.now(),
+        )
+        return int((await connection.execute(query)).scalar_one())
+
+    async def _found(self, condition: Any) -> PendingRequest | None:
+        request = await self._find(condition)
+        return None if request is None else await self._current(request)
+
+    async def _find(self, condition: Any) -> PendingRequest | None:
+        async with reading(self._engine) as connection:
+            return await pending(connection, condition)
+
+    async def _current(self, request: PendingRequest) -> PendingRequest:
+        """The request as it is now: one whose time is over is closed by whoever looks first."""
+        if request.state not in OPEN or request.expires_at > self._clock.now():
+            return request
+        # §10.1.1: what ended with a token it depends on has expired, whether or not the person was looking.
+        await self._close(request.id, State.EXPIRED if request.ended_by_token else out_of_time(request.state))
+        return await self._find(pending_requests.c.id == request.id) or request
+
+    def _row(self, request: NewRequest) -> dict[str, Any]:
+        return {
+            **{name: stored_value(getattr(request, name)) for name in request.__dataclass_fields__},
+            "state": State.WAITING,
+            "created_at": self._clock.now(),
+        }
+
+
+async def move(
+    connection: AsyncConnection,
+    pending_id: str,
+    target: State,
+    *,
+    still_open_at: float | None = None,
+    as_seen: PendingRequest | None = None,
+    **values: Any,
+) -> bool:
+    guard = [pending_requests.c.id == pending_id, pending_requests.c.state.in_(sources_of(target))]
+    if still_open_at is not None:
+        guard.append(pending_requests.c.expires_at > still_open_at)
+    if as_seen is not None:
+        # All three: a resource may give two tokens the same `jti`.
+        guard += [
+            pending_requests.c[name].is_not_distinct_from(getattr(as_seen, name))
+            for name in ("resource_token_jti", "scope", "account")
+        ]
+    moved = await connection.execute(update(pending_requests).where(*guard).values(state=target, **values))
+    return moved.rowcount == 1
+
+
+async def pending(connection: AsyncConnection, condition: Any) -> PendingRequest | None:
+    row = (await connection.execute(select(pending_requests).where(condition))).first()
+    return None if row is None else _request(row)
+
+
+def _makes_way(known: PendingRequest, again_after: float, now: float) -> bool:
+    """Whether a finished request may be made anew."""
+    if known.state in OPEN:
+        return known.expires_at <= now
+    if known.outcome is State.DENIED:
+        return (known.decided_at or 0.0) <= again_after
+    return known.state is not State.APPROVED
+
+
+def _request(row: Any) -> PendingRequest:
+    values = {name: getattr(row, name) for name in PendingRequest.__dataclass_fields__}
+    return PendingRequest(
+        **values
+        | {
+            "state": State(row.state),
+            "outcome": None if row.outcome is None else State(row.outcome),
+            "scope_descriptions": json.loads(row.scope_descriptions),
+            "capabilities": tuple(json.loads(row.capabilities)),
+            **{name: _loaded(kind, getattr(row, name)) for name, kind in _NESTED.items()},
+        }
+    )
+
+
+# What stands in a column as JSON, and what it is made into.
+_NESTED: Mapping[str, Any] = {
+    "upstream": lambda **stored: Upstream(**stored | {"agents": tuple(stored["agents"])}),
+    "presented": Presented,
+    "subagent": Subagent,
+    "resource_words": ResourceWords,
+    "agent_words": AgentWords,
+    "resource_interaction": ResourceInteraction,
+}
+
+
+def stored_value(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return json.dumps(asdict(value))
+    return json.dumps(value) if isinstance(value, Mapping | tuple) else value
+
+
+def _loaded(kind: Any, text: str | None) -> Any:
+    return None if text is None else kind(**json.loads(text))
