@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 import uvicorn
 
+from tests.accessibility import accessibility_problems
 from tests.demo.ui.conftest import ARGUMENTS, CHROMIUM
 from tests.person_server import native, world
 from tests.person_server.talking import TALKS, TalkingAgent, person_token, talking_agent
@@ -46,11 +47,10 @@ class Stage:
 
 
 async def look(page: Page, name: str) -> None:
-    """Nothing is cut off at the side; and a picture for whoever wants to see it."""
-    widths = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
-    assert widths[0] <= widths[1], f"{name} is wider than the window: {widths}"
+    """Everybody can use it, and nothing is cut off at the side; and a picture for whoever wants to see it."""
     if shots := os.environ.get("SHOTS"):
         await page.screenshot(path=f"{shots}/{name}.png", full_page=True)
+    assert await accessibility_problems(page) == [], name
 
 
 async def watching(page: Page) -> None:
