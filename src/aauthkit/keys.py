@@ -257,14 +257,7 @@ class PrivateKey:
     @classmethod
     def load(cls, path: Path, *, kid: str | None = None) -> PrivateKey:
         """Read a key file; refuses one that others can read."""
-        try:
-            mode = path.stat().st_mode
-            pem = path.read_bytes()
-        except OSError as error:
-            raise ConfigurationError(f"The key file {path.name} cannot be read: {error.strerror}.") from error
-        if mode & 0o077:
-            raise ConfigurationError(f"The key file {path.name} is open to others; run chmod 600 on it.")
-        return cls.from_pem(pem, kid=kid)
+        return cls.from_pem(read_private_file(path), kid=kid)
 
     @classmethod
     def load_or_create(cls, path: Path, *, kid: str | None = None) -> PrivateKey:
@@ -312,6 +305,18 @@ def jwks(keys: Iterable[tuple[PrivateKey | PublicKey, Draft]]) -> dict[str, list
             for public in (key.public if isinstance(key, PrivateKey) else key,)
         ]
     }
+
+
+def read_private_file(path: Path) -> bytes:
+    """What a key file holds; raises ``ConfigurationError`` for one that others can read."""
+    try:
+        mode = path.stat().st_mode
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"The key file {path.name} cannot be read: {error.strerror}.") from error
+    if mode & 0o077:
+        raise ConfigurationError(f"The key file {path.name} is open to others; run chmod 600 on it.")
+    return content
 
 
 def write_new_private_file(path: Path, content: bytes) -> bool:

@@ -24,7 +24,7 @@ from aauthkit.agent_provider import web as agent_web
 from aauthkit.agent_provider.enrolment import AgentProvider
 from aauthkit.agent_provider.settings import ProviderSettings
 from aauthkit.cli.person.options import ServeOptions
-from aauthkit.cli.person.state import identifier, json_list, migrated_database, server_secrets
+from aauthkit.cli.person.state import identifier, json_list, migrated_database, sealer, server_secrets
 from aauthkit.clock import Clock, SystemClock
 from aauthkit.discovery import Discovery
 from aauthkit.drafts import DRAFT_11, DRAFTS, SPOKEN
@@ -126,6 +126,7 @@ def _compose(
         engine=engine,
         keys=keys,
         secrets=server_secrets(asked.state),
+        sealer=sealer(asked.state),
         directory=provider,
         verifier=verifier("jwt"),
         revocation_verifier=verifier("jwks_uri"),

@@ -39,6 +39,7 @@ from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.resources import Resources
 from aauthkit.person_server.revocation.outbox import Outbox
 from aauthkit.person_server.revocation.service import RevocationService
+from aauthkit.person_server.sealed import Sealer
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.storage import DecisionStore, PersonStore, RevocationStore, RuleStore
 from aauthkit.person_server.storage.conversation import ConversationStore
@@ -89,6 +90,8 @@ class Parts:
     keys: Mapping[str, PrivateKey]
     """One signing key a draft, by the draft's name."""
     secrets: Secrets
+    sealer: Sealer
+    """Encrypts what is secret and must be read again, before it is stored."""
     directory: AgentDirectory
     verifier: RequestVerifier
     """Admits the scheme `jwt` with agent tokens of the trusted providers, and nothing else."""
