@@ -39,7 +39,7 @@ LAYERS = (
     ("remembered",),
     ("verify",),
     # What the serving roles share: it knows requests and transactions, and no role.
-    ("database", "serving"),
+    ("database", "describing", "serving"),
     ("agent", "resource", "agent_provider", "person_server", "access_server"),
     ("authz",),
     ("gateway",),
@@ -53,6 +53,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 ANYWHERE_FROM = ("demo/", "cli/")
 STORAGE = ("database.py", "agent_provider/storage/", "person_server/storage/", "access_server/storage/")
 WEB = (
+    "describing.py",
     "serving.py",
     "resource/asgi.py",
     "resource/deferred.py",

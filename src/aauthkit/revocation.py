@@ -31,8 +31,8 @@ MOST_OF_ALL = 100_000
 # Revoking an agent that was busy all day comes as one burst.
 _BURST, _A_SECOND = 1_000, 50.0
 _MOST_RATES = 10_000
-_LONGEST_JTI = 512
-_LATEST_TIME = 1 << 53
+LONGEST_JTI = 512
+LATEST_TIME = 1 << 53
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +55,9 @@ class Revocation:
             raise InvalidRequest("Send the revocation as a JSON object.")
         jti, expires_at = members.get("jti"), members.get("exp")
         # No token of ours or of a peer has another: `Judge.string` takes none that cannot be printed.
-        if not isinstance(jti, str) or not jti or len(jti) > _LONGEST_JTI or not jti.isprintable():
-            raise InvalidRequest(f"The member jti is the token's jti: a text of at most {_LONGEST_JTI} characters.")
-        if type(expires_at) is not int or not 0 < expires_at < _LATEST_TIME:
+        if not isinstance(jti, str) or not jti or len(jti) > LONGEST_JTI or not jti.isprintable():
+            raise InvalidRequest(f"The member jti is the token's jti: a text of at most {LONGEST_JTI} characters.")
+        if type(expires_at) is not int or not 0 < expires_at < LATEST_TIME:
             raise InvalidRequest("The member exp is the token's exp: whole seconds since 1970.")
         return cls(jti=jti, expires_at=expires_at)
 

@@ -32,6 +32,7 @@ from aauthkit.keys import PrivateKey, b64url_encode, jwks
 from aauthkit.person_server.storage import PersonStore
 from aauthkit.sigkey.jkt_jwt import delegate
 from aauthkit.tokens.resource import build_resource_token
+from tests.person_server.described import DescribedTransport
 
 ISSUER = "http://127.0.0.1:8765"
 DOMAIN = "agent-server.example"
@@ -240,8 +241,7 @@ class World:
         self._resources: dict[str, Resource] = {}
 
     def browser(self, **headers: str) -> httpx2.AsyncClient:
-        transport = httpx2.ASGITransport(app=self.app)
-        return httpx2.AsyncClient(transport=transport, base_url=ISSUER, headers=headers)
+        return httpx2.AsyncClient(transport=DescribedTransport(self.app), base_url=ISSUER, headers=headers)
 
     def pass_time(self, **duration: float) -> None:
         self.clock.advance(timedelta(**duration))

@@ -25,6 +25,7 @@ from aauthkit.agent_provider.enrolment import (
 )
 from aauthkit.agent_provider.limits import AddressLimit
 from aauthkit.clock import Clock
+from aauthkit.describing import ANY_OBJECT, METADATA, TEXT, TIME, Caller, describes, members, or_null, text, words
 from aauthkit.drafts import DRAFT_11, DRAFTS, Draft
 from aauthkit.errors import InvalidRequest
 from aauthkit.serving import RequestVerifier, answer, draft_shown, json_object, text_member
@@ -36,6 +37,19 @@ _LONGEST_NAME = 256
 _LONGEST_TICKET = 256
 # With our own identifiers, which are UUIDs, far below the longest local part.
 _LONGEST_DISCRIMINATOR = 64
+
+_DRAFT = or_null(words(*DRAFTS))
+_ENROLMENT = members(
+    {"stable_pub": ANY_OBJECT, "agent_name": text(_LONGEST_NAME, required=True)},
+    {"ticket": or_null(text(_LONGEST_TICKET)), "draft": _DRAFT},
+)
+_REFRESH = members({}, {"draft": _DRAFT})
+_SUB_AGENT = members(
+    {"sub_agent": text(_LONGEST_DISCRIMINATOR, required=True), "sub_agent_pub": ANY_OBJECT},
+    {"draft": or_null(words(DRAFT_11.name))},
+)
+_AGENT_TOKEN = members({"agent_token": TEXT})
+_WAITING = members({"status": words("pending"), "expires_at": TIME})
 
 
 def routes(provider: AgentProvider, verifier: RequestVerifier, clock: Clock) -> list[Route]:
@@ -56,9 +70,11 @@ class _Endpoints:
         self._verifier = verifier
         self._limit = limit
 
+    @describes("The agent provider's metadata", Caller.ANYBODY, {200: METADATA})
     async def metadata(self, _request: Request) -> Response:
         return answer(200, self._provider.settings.metadata(), {"Cache-Control": "max-age=60"})
 
+    @describes("Enrol an agent", Caller.ENROLLING, {200: _AGENT_TOKEN, 202: _WAITING}, takes=_ENROLMENT, refuses=(429,))
     async def register(self, request: Request) -> Response:
         self._limit.admit(request.client.host if request.client else "")
         verified = await self._verified(request)
@@ -66,17 +82,20 @@ class _Endpoints:
         request.state.draft = _draft_of(members) or request.state.draft
         return self._answer(await self._provider.enrol(verified, _enrolment_request(members)))
 
+    @describes("Wait to be let in", Caller.ENROLLING, {200: _AGENT_TOKEN, 202: _WAITING}, refuses=(404, 410))
     async def poll(self, request: Request) -> Response:
         verified = await self._verified(request)
         handle = request.path_params["handle"]
         return self._answer(await self._provider.poll(verified, handle), handle=handle)
 
+    @describes("A fresh agent token, for a fresh key", Caller.ENROLLING, {200: _AGENT_TOKEN}, takes=_REFRESH)
     async def refresh(self, request: Request) -> Response:
         verified = await self._verified(request)
         members = json_object(verified.message.body or b"", empty_is={})
         request.state.draft = _draft_of(members) or request.state.draft
         return self._answer(await self._provider.refresh(verified, _draft_of(members)))
 
+    @describes("An agent token for a sub-agent (§10.2)", Caller.ENROLLING, {200: _AGENT_TOKEN}, takes=_SUB_AGENT)
     async def sub_agent(self, request: Request) -> Response:
         """The parent signs as for `/refresh` and names the sub-agent and its key; a repeat renews the token."""
         verified = await self._verifier.verify(request)

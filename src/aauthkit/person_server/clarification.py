@@ -32,8 +32,8 @@ CAPABILITY = "clarification"
 LONGEST_QUESTION = 1000
 LONGEST_OPTION = 200
 MOST_OPTIONS = 10
-_LONGEST_ANSWER = 8_192
-_LONGEST_TOKEN = 16_384
+LONGEST_RESPONSE = 8_192
+LONGEST_TOKEN = 16_384
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +59,13 @@ def clarification_action(members: Mapping[str, Any]) -> Action:
     """Read what is posted to a pending URL; raises `InvalidRequest`, also for an action that is missing or unknown."""
     match members.get("action"):
         case "clarification_response":
-            text = text_member(members, "clarification_response", longest=_LONGEST_ANSWER, required=True, lines=True)
+            text = text_member(members, "clarification_response", longest=LONGEST_RESPONSE, required=True, lines=True)
             return ClarificationResponse(text=text or "")
         case "updated_request":
             return UpdatedRequest(
-                resource_token=text_member(members, "resource_token", longest=_LONGEST_TOKEN, required=True) or "",
-                presented_token=text_member(members, "presented_token", longest=_LONGEST_TOKEN, required=True) or "",
-                justification=text_member(members, "justification", longest=_LONGEST_ANSWER, lines=True) or "",
+                resource_token=text_member(members, "resource_token", longest=LONGEST_TOKEN, required=True) or "",
+                presented_token=text_member(members, "presented_token", longest=LONGEST_TOKEN, required=True) or "",
+                justification=text_member(members, "justification", longest=LONGEST_RESPONSE, lines=True) or "",
             )
         case _:
             raise InvalidRequest("The member action is clarification_response or updated_request.")

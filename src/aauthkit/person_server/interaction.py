@@ -31,8 +31,8 @@ from aauthkit.serving import text_member
 KINDS = RELAYED | {Kind.QUESTION}
 
 LONGEST_TEXT = 4096
-_MOST_CAPABILITIES = 32
-_LONGEST_WAIT_ASKED = 86_400
+MOST_CAPABILITIES = 32
+LONGEST_WAIT_ASKED = 86_400
 # §11.6.3.1: at least eight symbols of Crockford's base32. What a server emits is upper case; a person's typing is not.
 _RESOURCE_CODE = re.compile(r"(?=(?:-*[0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]){8})[0-9A-HJKMNP-TV-Za-hjkmnp-tv-z-]{8,64}")
 
@@ -144,7 +144,7 @@ def capabilities_in(members: Mapping[str, Any]) -> frozenset[str] | None:
     value = members.get("capabilities")
     if value is None:
         return None
-    short = isinstance(value, list) and len(value) <= _MOST_CAPABILITIES
+    short = isinstance(value, list) and len(value) <= MOST_CAPABILITIES
     if not short or not all(isinstance(name, str) for name in value):
         raise InvalidRequest("The member capabilities is a short list of strings.")
     return frozenset(value)
@@ -166,6 +166,6 @@ def _resource_code(members: Mapping[str, Any]) -> str:
 def _max_wait(value: object) -> timedelta | None:
     if value is None:
         return None
-    if type(value) is not int or not 0 < value <= _LONGEST_WAIT_ASKED:
+    if type(value) is not int or not 0 < value <= LONGEST_WAIT_ASKED:
         raise InvalidRequest("The member max_wait is a whole number of seconds, at most a day.")
     return timedelta(seconds=value)

@@ -19,7 +19,7 @@ from aauthkit.person_server.storage.inbox import InboxItem, Kind
 from aauthkit.serving import text_member
 
 KINDS = frozenset({Kind.PERMISSION})
-_LONGEST_ACTION = 256
+LONGEST_ACTION = 256
 # What a person can look through; more belongs behind a resource.
 _LONGEST_PARAMETERS = 8_192
 _DEEPEST = 16
@@ -47,7 +47,7 @@ def permission_request(members: Mapping[str, Any]) -> PermissionRequest:
     """Read the body; raises `InvalidRequest`. As at the interaction endpoint it may name `capabilities`."""
     refuse_missions(members)
     return PermissionRequest(
-        action=text_member(members, "action", longest=_LONGEST_ACTION, required=True) or "",
+        action=text_member(members, "action", longest=LONGEST_ACTION, required=True) or "",
         description=text_member(members, "description", longest=LONGEST_TEXT, lines=True) or "",
         parameters=_parameters(members.get("parameters")),
         capabilities=capabilities_in(members),

@@ -26,6 +26,7 @@ from aauthkit.agent_provider.settings import ProviderSettings
 from aauthkit.cli.person.options import ServeOptions
 from aauthkit.cli.person.state import identifier, json_list, migrated_database, sealer, server_secrets
 from aauthkit.clock import Clock, SystemClock
+from aauthkit.describing import ANY_OBJECT, Caller, describes, list_of, members
 from aauthkit.discovery import Discovery
 from aauthkit.drafts import DRAFT_11, DRAFTS, SPOKEN
 from aauthkit.errors import ConfigurationError
@@ -117,6 +118,7 @@ def _compose(
             standing=partial(refuse_revoked_agent_token, revocations),
         )
 
+    @describes("The keys of both roles", Caller.ANYBODY, {200: members({"keys": list_of(ANY_OBJECT)})})
     async def key_set(_request: Request) -> Response:
         return answer(200, published, {"Cache-Control": "max-age=60"})
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aauthkit.clock import Clock
+from aauthkit.describing import COUNT, TEXT, Caller, Schema, describes, list_of, members, or_null, text, words
 from aauthkit.drafts import DRAFT_11
 from aauthkit.errors import InvalidRequest
 from aauthkit.headers import parse_prefer_wait, requirement
@@ -41,6 +42,37 @@ PLATFORMS = frozenset({"web", "mobile", "desktop", "workload", "self-hosted"})
 # OpenID Connect Core §3.1.2.1, as AAuth-11 §7.2.1 lists them.
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 
+_OPTIONAL_TOKEN = or_null(text(_LONGEST_TOKEN))
+_HINT = or_null(text(_LONGEST_HINT))
+_TERMS: Mapping[str, Schema] = {
+    "justification": or_null(text(_LONGEST_JUSTIFICATION)),
+    "capabilities": or_null({**list_of(TEXT), "maxItems": _MOST_CAPABILITIES}),
+    "prompt": _HINT,
+    "platform": or_null(words("", *sorted(PLATFORMS))),
+    "device": or_null(text(_LONGEST_DEVICE)),
+    "login_hint": _HINT,
+    "tenant": _HINT,
+    "domain_hint": _HINT,
+    "upstream_token": _OPTIONAL_TOKEN,
+    "subagent_token": _OPTIONAL_TOKEN,
+}
+_WANTS_PERSON = members({"resource": text(_LONGEST_HINT, required=True)}, _TERMS)
+_WANTS_AUTH = members(
+    {"resource_token": text(_LONGEST_TOKEN, required=True)}, {**_TERMS, "presented_token": _OPTIONAL_TOKEN}
+)
+_PERSON_TOKEN = members({"person_token": TEXT, "expires_in": COUNT})
+_AUTH_TOKEN = members({"auth_token": TEXT, "expires_in": COUNT})
+_DEFERRED = members(
+    {
+        "status": words("pending", "interacting"),
+        "requirement": words("interaction"),
+        "code": TEXT,
+        "interaction_url": TEXT,
+        "pending_url": TEXT,
+    }
+)
+_QUESTION = members({"status": words("pending"), "clarification": TEXT, "timeout": COUNT}, {"options": list_of(TEXT)})
+
 
 class AgentEndpoints:
     """HTTP around the token endpoints and the pending endpoint."""
@@ -63,6 +95,13 @@ class AgentEndpoints:
         self._secrets = secrets
         self._clock = clock
 
+    @describes(
+        "A person token for a resource (§7.1)",
+        Caller.AGENT,
+        {200: _PERSON_TOKEN, 202: _DEFERRED},
+        takes=_WANTS_PERSON,
+        refuses=(408, 429),
+    )
     async def person(self, request: Request) -> Response:
         """AAuth-11 §7.1. Draft 01 has no person tokens, so its agent tokens ask for none."""
         verified = await self._verifier.verify(request)
@@ -71,6 +110,13 @@ class AgentEndpoints:
         wanted = _person_token_request(json_object(verified.message.body or b""))
         return self._answer(await self._persons.issue(verified, wanted))
 
+    @describes(
+        "An auth token for a resource token (§7.2)",
+        Caller.AGENT,
+        {200: _AUTH_TOKEN, 202: _DEFERRED},
+        takes=_WANTS_AUTH,
+        refuses=(408, 429),
+    )
     async def token(self, request: Request) -> Response:
         """A deferred answer is given at once whatever `Prefer` says: the person needs its code before anything else."""
         verified = await self._verified(request)
@@ -79,6 +125,12 @@ class AgentEndpoints:
         request.state.draft = draft
         return self._answer(await self._tokens.exchange(verified, wanted, draft))
 
+    @describes(
+        "Wait for what the person decides",
+        Caller.AGENT,
+        {200: {"anyOf": [_PERSON_TOKEN, _AUTH_TOKEN]}, 202: {"anyOf": [_DEFERRED, _QUESTION]}},
+        refuses=(404, 408, 410, 429, 500),
+    )
     async def poll(self, request: Request) -> Response:
         verified = await self._verified(request)
         found = await self._pending.own(verified, request.path_params["handle"])

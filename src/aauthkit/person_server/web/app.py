@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aauthkit.clock import Clock
+from aauthkit.describing import METADATA, TEXT, Caller, describes, members
 from aauthkit.discovery import Discovery
 from aauthkit.flow import AsyncFetcher
 from aauthkit.keys import PrivateKey
@@ -48,6 +49,7 @@ from aauthkit.person_server.subagents import SubagentTokens
 from aauthkit.person_server.token import TokenEndpoint
 from aauthkit.person_server.waiting import Changes
 from aauthkit.person_server.web.agents import AgentEndpoints
+from aauthkit.person_server.web.api import description
 from aauthkit.person_server.web.consent import ConsentPages
 from aauthkit.person_server.web.conversation import ConversationEndpoints
 from aauthkit.person_server.web.inbox import InboxPages, News
@@ -195,9 +197,11 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
     inbox_pages = InboxPages(settings, sessions=sessions, inbox=inbox, directory=parts.directory, clock=parts.clock)
     news = News(sessions=sessions, inbox=inbox, decisions=decisions, directory=parts.directory, changes=changes)
 
+    @describes("The person server's metadata", Caller.ANYBODY, {200: METADATA})
     async def metadata(_request: Request) -> Response:
         return answer(200, settings.metadata(), {"Cache-Control": "max-age=60"})
 
+    @describes("Whether the server can do its work", Caller.ANYBODY, {200: members({"status": TEXT, "service": TEXT})})
     async def health(_request: Request) -> Response:
         async with parts.engine.connect() as connection:
             await connection.exec_driver_sql("SELECT 1")
@@ -208,22 +212,23 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         yield
         await openid.aclose()
 
+    routes: list[BaseRoute] = [
+        *beside,
+        Route("/.well-known/aauth-person.json", metadata, methods=["GET"]),
+        Route("/health", health, methods=["GET"]),
+        Route("/person", agents.endpoints.person, methods=["POST"]),
+        Route("/token", agents.endpoints.token, methods=["POST"]),
+        Route("/pending/{handle}", agents.endpoints.poll, methods=["GET"]),
+        *talk.routes(),
+        *revocation_endpoints.routes(),
+        *people.routes(),
+        *news.routes(),
+        *consent_pages.routes(),
+        *inbox_pages.routes(),
+        *pages.routes(),
+    ]
     app = Starlette(
-        routes=[
-            *beside,
-            Route("/.well-known/aauth-person.json", metadata, methods=["GET"]),
-            Route("/health", health, methods=["GET"]),
-            Route("/person", agents.endpoints.person, methods=["POST"]),
-            Route("/token", agents.endpoints.token, methods=["POST"]),
-            Route("/pending/{handle}", agents.endpoints.poll, methods=["GET"]),
-            *talk.routes(),
-            *revocation_endpoints.routes(),
-            *people.routes(),
-            *news.routes(),
-            *consent_pages.routes(),
-            *inbox_pages.routes(),
-            *pages.routes(),
-        ],
+        routes=[*routes, description(routes, settings)],
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=lifespan,
     )

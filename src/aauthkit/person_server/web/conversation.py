@@ -12,22 +12,90 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from aauthkit.describing import (
+    ANY_OBJECT,
+    TEXT,
+    Answer,
+    Caller,
+    Schema,
+    describes,
+    list_of,
+    members,
+    or_null,
+    status,
+    text,
+    words,
+)
 from aauthkit.drafts import NATIVE
 from aauthkit.errors import InvalidRequest
 from aauthkit.headers import parse_prefer_wait, requirement
 from aauthkit.person_server.callers import Callers
-from aauthkit.person_server.clarification import Clarifications, clarification_action
+from aauthkit.person_server.clarification import LONGEST_RESPONSE, LONGEST_TOKEN, Clarifications, clarification_action
 from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.inbox import Asker, Inbox, StillOpen
 from aauthkit.person_server.interaction import KINDS as INTERACTIONS
-from aauthkit.person_server.interaction import Interactions, interaction_request
+from aauthkit.person_server.interaction import (
+    LONGEST_TEXT,
+    LONGEST_WAIT_ASKED,
+    MOST_CAPABILITIES,
+    Interactions,
+    interaction_request,
+)
 from aauthkit.person_server.permission import KINDS as PERMISSIONS
-from aauthkit.person_server.permission import Permissions, Ruled, permission_request
+from aauthkit.person_server.permission import LONGEST_ACTION, Permissions, Ruled, permission_request
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.states import State
 from aauthkit.person_server.storage.inbox import InboxItem, Kind
 from aauthkit.serving import RequestVerifier, answer, json_object
 from aauthkit.verify import VerifiedRequest
+
+_CAPABILITIES = or_null({**list_of(TEXT), "maxItems": MOST_CAPABILITIES})
+_LONG = or_null(text(LONGEST_TEXT))
+_INTERACTION: Schema = {
+    "anyOf": [
+        members(
+            {
+                "type": words("interaction", "payment"),
+                "url": text(2048, required=True),
+                "code": text(64, required=True),
+            },
+            {
+                "description": _LONG,
+                "max_wait": or_null({"type": "integer", "minimum": 1, "maximum": LONGEST_WAIT_ASKED}),
+                "capabilities": _CAPABILITIES,
+            },
+        ),
+        members(
+            {"type": words("question"), "question": text(LONGEST_TEXT, required=True)},
+            {"description": _LONG, "capabilities": _CAPABILITIES},
+        ),
+    ]
+}
+_ACTION = members(
+    {"action": text(LONGEST_ACTION, required=True)},
+    {"description": _LONG, "parameters": or_null(ANY_OBJECT), "capabilities": _CAPABILITIES},
+)
+_RESPONSE: Schema = {
+    "anyOf": [
+        members(
+            {
+                "action": words("clarification_response"),
+                "clarification_response": text(LONGEST_RESPONSE, required=True),
+            }
+        ),
+        members(
+            {
+                "action": words("updated_request"),
+                "resource_token": text(LONGEST_TOKEN, required=True),
+                "presented_token": text(LONGEST_TOKEN, required=True),
+            },
+            {"justification": or_null(text(LONGEST_RESPONSE))},
+        ),
+    ]
+}
+_OPEN = status("pending", "interacting")
+_ANSWERED: Schema = {"anyOf": [members({"answer": TEXT}), status("relayed", "completed")]}
+_PERMISSION = members({"permission": words("granted", "denied")}, {"reason": TEXT})
 
 
 class ConversationEndpoints:
@@ -65,6 +133,13 @@ class ConversationEndpoints:
 
     # Interactions and permissions
 
+    @describes(
+        "Put a question, or a page to see to, before the person (§7.6)",
+        Caller.AGENT,
+        {200: _ANSWERED, 202: _OPEN},
+        takes=_INTERACTION,
+        refuses=(408, 410, 424, 429, 500),
+    )
     async def interact(self, request: Request) -> Response:
         verified = await self._verifier.verify(request)
         asker = await self._asker(verified)
@@ -72,6 +147,13 @@ class ConversationEndpoints:
         outcome = await self._interactions.request(asker, wanted, wait=_wait(verified))
         return self._answer(outcome, "interaction", waited=False)
 
+    @describes(
+        "Ask for something no resource governs (§7.7)",
+        Caller.AGENT,
+        {200: _PERMISSION, 202: _OPEN},
+        takes=_ACTION,
+        refuses=(408, 410, 429),
+    )
     async def permit(self, request: Request) -> Response:
         verified = await self._verifier.verify(request)
         asker = await self._asker(verified)
@@ -81,12 +163,19 @@ class ConversationEndpoints:
             return answer(200, _permission(granted=outcome.granted, reason=None))
         return self._answer(outcome, "permission", waited=False)
 
+    @describes(
+        "Wait for the person's answer", Caller.AGENT, {200: _ANSWERED, 202: _OPEN}, refuses=(404, 408, 410, 429, 500)
+    )
     async def poll_interaction(self, request: Request) -> Response:
         return await self._poll(request, "interaction", INTERACTIONS)
 
+    @describes(
+        "Wait for the person's permission", Caller.AGENT, {200: _PERMISSION, 202: _OPEN}, refuses=(404, 408, 410, 429)
+    )
     async def poll_permission(self, request: Request) -> Response:
         return await self._poll(request, "permission", PERMISSIONS)
 
+    @describes("Where draft 01 sends people", Caller.ANYBODY, {303: Answer(about="The page for people.")})
     async def to_the_page(self, request: Request) -> Response:
         """Draft 01 names as interaction endpoint what people open."""
         query = request.scope["query_string"].decode("latin-1")
@@ -125,12 +214,20 @@ class ConversationEndpoints:
 
     # The clarification chat
 
+    @describes(
+        "Answer the person's question, or replace the request (§7.5.2)",
+        Caller.AGENT,
+        {202: status("interacting")},
+        takes=_RESPONSE,
+        refuses=(404, 409, 410),
+    )
     async def respond(self, request: Request) -> Response:
         verified = await self._verifier.verify(request)
         action = clarification_action(json_object(verified.message.body or b""))
         await self._clarifications.respond(verified, request.path_params["handle"], action)
         return answer(202, {"status": "interacting"}, self._pending_headers(request))
 
+    @describes("Withdraw the request", Caller.AGENT, {204: Answer()}, refuses=(404, 409, 410))
     async def withdraw(self, request: Request) -> Response:
         verified = await self._verifier.verify(request)
         await self._clarifications.withdraw(verified, request.path_params["handle"])

@@ -17,6 +17,19 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from aauthkit.clock import Clock
+from aauthkit.describing import (
+    ANY_OBJECT,
+    TEXT,
+    TIME,
+    TRUTH,
+    Caller,
+    describes,
+    list_of,
+    members,
+    or_null,
+    text,
+    words,
+)
 from aauthkit.errors import InvalidRequest, NotFound
 from aauthkit.person_server.inbox import Inbox
 from aauthkit.person_server.ports import AgentDirectory
@@ -31,6 +44,30 @@ from aauthkit.person_server.web.showing import Showing, one_of, page, text_in
 from aauthkit.serving import answer, json_object, read_body, text_member
 
 _LONGEST_ANSWER = 4096
+_ITEM = members(
+    {
+        "id": TEXT,
+        "type": words(*Kind),
+        "agent_id": TEXT,
+        "agent_name": TEXT,
+        "subject": TEXT,
+        "description": TEXT,
+        "parameters": or_null(ANY_OBJECT),
+        "url": or_null(TEXT),
+        "code": or_null(TEXT),
+        "status": TEXT,
+        "answer": or_null(TEXT),
+        "created_at": TIME,
+        "expires_at": TIME,
+    }
+)
+_RESOLUTION = {
+    "anyOf": [
+        members({"declined": {"const": True}}),
+        members({"answer": text(_LONGEST_ANSWER, required=True)}),
+        members({"granted": TRUTH}, {"always": TRUTH, "reason": or_null(text(_LONGEST_ANSWER))}),
+    ]
+}
 # A page asks again after this; below what proxies cut off.
 _NEWS_WAIT = timedelta(seconds=20)
 # Another replica's news is seen after at most this long.
@@ -147,10 +184,14 @@ class InboxPages(Showing):
 
     # JSON
 
+    @describes("What agents put before the person", Caller.PERSON, {200: list_of(_ITEM)})
     async def items(self, request: Request) -> Response:
         signed_in = await self._sessions.required(request)
         return answer(200, [item_json(item) for item in await self._inbox.store.items_of(signed_in.person.id)])
 
+    @describes(
+        "Answer, grant, refuse or decline", Caller.PERSON, {200: members({})}, takes=_RESOLUTION, refuses=(404, 409)
+    )
     async def resolve(self, request: Request) -> Response:
         """`{"answer"}` to a question, `{"granted", "always"?, "reason"?}` to a permission, `{"declined": true}`."""
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
@@ -227,6 +268,7 @@ class News:
     def routes(self) -> list[Route]:
         return [Route("/person/news", self.news, methods=["GET"])]
 
+    @describes("Wait for news", Caller.PERSON, {200: members({"version": TEXT})}, query={"known": TEXT})
     async def news(self, request: Request) -> Response:
         """`?known=` names what the page shows; without it the answer comes at once."""
         signed_in = await self._sessions.required(request)

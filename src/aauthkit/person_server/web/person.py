@@ -14,6 +14,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from aauthkit.describing import (
+    ANY_OBJECT,
+    TEXT,
+    TIME,
+    TRUTH,
+    Caller,
+    Schema,
+    describes,
+    list_of,
+    map_of,
+    members,
+    or_null,
+    status,
+    text,
+    words,
+)
 from aauthkit.errors import Conflict, InvalidRequest, NotFound, PolicyDenied
 from aauthkit.identifiers import is_loopback
 from aauthkit.person_server.callbacks import accepted_callback, callback_error, with_error
@@ -37,6 +53,67 @@ from aauthkit.person_server.web.sessions import CSRF_HEADER, Sessions, SignedIn
 from aauthkit.serving import answer, json_object, read_body, text_member
 
 _LONGEST_ANSWER = 4096
+
+# What is sent and answered, in the words of `describing`. The functions under "Shapes" below make the answers.
+REQUEST = members(
+    {
+        "pending_id": TEXT,
+        "agent_name": TEXT,
+        "agent_id": TEXT,
+        "on_behalf_of": list_of(TEXT),
+        "resource_name": TEXT,
+        "resource_iss": TEXT,
+        "scopes": map_of(TEXT),
+        "asked_scopes": list_of(TEXT),
+        "justification": TEXT,
+        "status": TEXT,
+        "created_at": TIME,
+        "expires_at": TIME,
+    }
+)
+_DECISION = members({"approved": TRUTH}, {"answer_text": or_null(text(_LONGEST_ANSWER)), "callback": or_null(TEXT)})
+_ENROLMENT = members(
+    {"id": TEXT, "agent_name": TEXT, "stable_jkt": TEXT, "created_at": TIME, "expires_at": TIME, "status": TEXT}
+)
+_AGENT = members(
+    {
+        "agent_id": TEXT,
+        "agent_name": TEXT,
+        "stable_jkt": TEXT,
+        "created_at": TIME,
+        "status": words("active", "revoked"),
+        "resources": list_of(TEXT),
+        "callback_origins": list_of(TEXT),
+    }
+)
+_RECIPIENT = members({"resource_iss": TEXT, "status": TEXT})
+_REVOKED = members({"status": words("revoked"), "recipients": list_of(_RECIPIENT)})
+_CONSENT = members(
+    {
+        "id": TEXT,
+        "agent_id": TEXT,
+        "on_behalf_of": list_of(TEXT),
+        "resource_iss": TEXT,
+        "scope": TEXT,
+        "granted_at": TIME,
+        "expires_at": TIME,
+    }
+)
+_ISSUED = members(
+    {
+        "jti": TEXT,
+        "agent_id": TEXT,
+        "resource_iss": TEXT,
+        "scope": TEXT,
+        "act": ANY_OBJECT,
+        "sub": or_null(TEXT),
+        "upstream_jti": or_null(TEXT),
+        "issued_at": TIME,
+        "expires_at": TIME,
+    }
+)
+_RULES = members({"scopes": list_of(TEXT), "prefixes": list_of(TEXT), "never_asked": list_of(TEXT)})
+_RULE: Schema = {"anyOf": [members({"scope": TEXT}), members({"prefix": TEXT})]}
 
 
 class PersonEndpoints:
@@ -84,11 +161,25 @@ class PersonEndpoints:
 
     # Deciding
 
+    @describes(
+        "The request of an interaction code, which is used up",
+        Caller.PERSON,
+        {200: REQUEST},
+        query={"code": TEXT},
+        refuses=(403, 404, 408, 410, 429),
+    )
     async def consent(self, request: Request) -> Response:
         decider = await self._decider(request)
         found = await self._consents.arrive(decider, request.query_params.get("code", ""))
         return answer(200, request_json(found))
 
+    @describes(
+        "Decide a request",
+        Caller.PERSON,
+        {200: members({}, {"redirect_url": TEXT})},
+        takes=_DECISION,
+        refuses=(404, 409),
+    )
     async def decide(self, request: Request) -> Response:
         members = await self._json_change(request)
         decider = await self._decider(request, changing=True)
@@ -107,6 +198,11 @@ class PersonEndpoints:
 
     # Looking
 
+    @describes(
+        "Who is signed in",
+        Caller.PERSON,
+        {200: members({"username": TEXT, "email": or_null(TEXT)}, {"csrf_token": TEXT})},
+    )
     async def me(self, request: Request) -> Response:
         signed_in = await self._sessions.required(request)
         members = {"username": signed_in.person.username, "email": signed_in.person.email}
@@ -114,18 +210,27 @@ class PersonEndpoints:
             members["csrf_token"] = self._sessions.csrf_token(signed_in)
         return answer(200, members)
 
+    @describes("The requests of the person's agents, newest first", Caller.PERSON, {200: list_of(REQUEST)})
     async def requests(self, request: Request) -> Response:
         person_id = (await self._sessions.required(request)).person.id
         return answer(200, [request_json(found) for found in await self._decisions.requests_of(person_id)])
 
+    @describes("Agents that wait to be let in", Caller.PERSON, {200: list_of(_ENROLMENT)})
     async def registrations(self, request: Request) -> Response:
         await self._sessions.required(request)
         return answer(200, [enrolment_json(found) for found in await self._directory.waiting_enrolments()])
 
+    @describes("The person's agents", Caller.PERSON, {200: list_of(_AGENT)})
     async def bindings(self, request: Request) -> Response:
         person_id = (await self._sessions.required(request)).person.id
         return answer(200, [agent_json(agent) for agent in await self._directory.agents_of(person_id)])
 
+    @describes(
+        "What became of an agent's revocation",
+        Caller.PERSON,
+        {200: members({"recipients": list_of(_RECIPIENT)})},
+        refuses=(404,),
+    )
     async def revocation(self, request: Request) -> Response:
         """What became of a revocation, recipient by recipient: those who did not answer are tried again."""
         person_id = (await self._sessions.required(request)).person.id
@@ -135,48 +240,57 @@ class PersonEndpoints:
         recipients = await self._revocation.outcomes_of_agent(agent.agent_id)
         return answer(200, {"recipients": recipients_json(recipients)})
 
+    @describes("What the person agreed to and is remembered", Caller.PERSON, {200: list_of(_CONSENT)})
     async def remembered(self, request: Request) -> Response:
         person_id = (await self._sessions.required(request)).person.id
         return answer(200, [consent_json(consent) for consent in await self._decisions.consents_of(person_id)])
 
+    @describes("Tokens issued to the person's agents", Caller.PERSON, {200: list_of(_ISSUED)})
     async def issued_tokens(self, request: Request) -> Response:
         person_id = (await self._sessions.required(request)).person.id
         return answer(200, [issued_json(issued) for issued in await self._decisions.issued_for(person_id)])
 
+    @describes("Which scopes the person is asked about", Caller.PERSON, {200: _RULES})
     async def consent_scopes(self, request: Request) -> Response:
         person_id = (await self._sessions.required(request)).person.id
         return answer(200, await rules_json(self._rules, person_id))
 
     # Changing
 
+    @describes("Let an agent in", Caller.PERSON, {200: status("approved")}, refuses=(409,))
     async def approve_registration(self, request: Request) -> Response:
         person_id = (await self._changing(request)).person.id
         if not await self._directory.approve_enrolment(request.path_params["id"], person_id):
             raise Conflict("This agent is not waiting any more.")
         return answer(200, {"status": "approved"})
 
+    @describes("Turn an agent away", Caller.PERSON, {200: status("denied")}, refuses=(409,))
     async def deny_registration(self, request: Request) -> Response:
         person_id = (await self._changing(request)).person.id
         if not await self._directory.deny_enrolment(request.path_params["id"], person_id):
             raise Conflict("This agent is not waiting any more.")
         return answer(200, {"status": "denied"})
 
+    @describes("Revoke an agent and all it holds", Caller.PERSON, {200: _REVOKED}, refuses=(404,))
     async def revoke(self, request: Request) -> Response:
         person_id = (await self._changing(request)).person.id
         recipients = await self._revocation.revoke_agent(request.path_params["agent_id"], person_id)
         return answer(200, {"status": "revoked", "recipients": recipients_json(recipients)})
 
+    @describes("Revoke one token and what was issued from it", Caller.PERSON, {200: _REVOKED}, refuses=(404,))
     async def revoke_token(self, request: Request) -> Response:
         person_id = (await self._changing(request)).person.id
         recipients = await self._revocation.revoke_token(request.path_params["jti"], person_id)
         return answer(200, {"status": "revoked", "recipients": recipients_json(recipients)})
 
+    @describes("Forget something agreed to", Caller.PERSON, {200: members({})}, refuses=(404,))
     async def withdraw(self, request: Request) -> Response:
         person_id = (await self._changing(request)).person.id
         if not await self._decisions.withdraw(request.path_params["id"], person_id):
             raise NotFound("You have not agreed to that, or not any more.")
         return answer(200, {})
 
+    @describes("Be asked about a scope, or a prefix of scopes", Caller.PERSON, {200: _RULES}, takes=_RULE)
     async def add_consent_scope(self, request: Request) -> Response:
         members = await self._json_change(request)
         person_id = (await self._changing(request)).person.id
@@ -184,6 +298,13 @@ class PersonEndpoints:
         await self._rules.set_rule(person_id, kind, value, required=True)
         return answer(200, await rules_json(self._rules, person_id))
 
+    @describes(
+        "No longer be asked about a scope",
+        Caller.PERSON,
+        {200: _RULES},
+        query={"kind": words(*KINDS, RESOURCE)},
+        refuses=(400,),
+    )
     async def remove_consent_scope(self, request: Request) -> Response:
         person_id = (await self._changing(request)).person.id
         kind = request.query_params.get("kind", "exact")

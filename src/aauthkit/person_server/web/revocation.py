@@ -8,12 +8,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from aauthkit.describing import Answer, Caller, describes, members, status, text
 from aauthkit.errors import UnsupportedIssuer, UntrustedSigner
 from aauthkit.headers import parse_prefer_wait
 from aauthkit.person_server.revocation.service import RevocationService
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.storage import Cascade
-from aauthkit.revocation import Revocation
+from aauthkit.revocation import LATEST_TIME, LONGEST_JTI, Revocation
 from aauthkit.serving import RequestVerifier, answer
 from aauthkit.sigkey.jwks_uri import PublishedKey
 
@@ -21,6 +22,9 @@ REVOCATION_PATH = "/revoke"
 # §11.12.3: long enough for one round trip to each recipient when the caller says nothing.
 _HOLD = timedelta(seconds=20)
 _RETRY_AFTER = 1
+_REVOCATION = members(
+    {"jti": text(LONGEST_JTI, required=True), "exp": {"type": "integer", "minimum": 1, "maximum": LATEST_TIME - 1}}
+)
 
 
 class RevocationEndpoints:
@@ -37,6 +41,13 @@ class RevocationEndpoints:
             Route(f"{REVOCATION_PATH}/pending/{{handle}}", self.poll, methods=["GET"]),
         ]
 
+    @describes(
+        "A server withdraws a token it issued (§11.12)",
+        Caller.SERVER,
+        {200: Answer(about="Done."), 202: status("pending")},
+        takes=_REVOCATION,
+        refuses=(429,),
+    )
     async def revoke(self, request: Request) -> Response:
         caller, body, wait = await self._caller(request)
         revocation = Revocation.from_body(body, request.headers.get("content-type"))
@@ -45,6 +56,12 @@ class RevocationEndpoints:
             return _done()
         return self._pending(cascade)
 
+    @describes(
+        "Wait for a revocation to be done",
+        Caller.SERVER,
+        {200: Answer(about="Done."), 202: status("pending")},
+        refuses=(404, 410, 429),
+    )
     async def poll(self, request: Request) -> Response:
         caller, _, wait = await self._caller(request)
         cascade = await self._service.polled(caller, request.path_params["handle"])
