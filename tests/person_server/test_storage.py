@@ -22,6 +22,7 @@ from aauthkit.agent_provider.storage import schema as agent_schema
 from aauthkit.clock import FixedClock
 from aauthkit.database import migrate, open_database, reading
 from aauthkit.person_server import storage
+from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.states import OPEN, TRANSITIONS, State, out_of_time, sources_of
 from aauthkit.person_server.storage import (
     DecisionStore,
@@ -32,6 +33,7 @@ from aauthkit.person_server.storage import (
     Upstream,
     schema,
 )
+from aauthkit.person_server.storage.audit import AuditLog, with_audit_log
 
 pytestmark = pytest.mark.anyio
 
@@ -44,8 +46,8 @@ def clock() -> FixedClock:
 
 
 @pytest.fixture
-async def engine(tmp_path: Path, anyio_backend: str) -> AsyncIterator[AsyncEngine]:
-    engine = open_database(tmp_path / "person.db")
+async def engine(tmp_path: Path, clock: FixedClock, anyio_backend: str) -> AsyncIterator[AsyncEngine]:
+    engine = with_audit_log(open_database(tmp_path / "person.db"), AuditLog(clock, Secrets(bytes(32))))
     await migrate(engine, [agent_storage.MIGRATIONS, storage.MIGRATIONS])
     yield engine
     await engine.dispose()
@@ -310,10 +312,14 @@ _DECIDER = """
 import asyncio, sys
 from aauthkit.clock import FixedClock
 from aauthkit.database import open_database
+from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.storage import DecisionStore
+from aauthkit.person_server.storage.audit import AuditLog, with_audit_log
 
 async def main():
-    store = DecisionStore(open_database(sys.argv[1]), FixedClock(1000.0))
+    clock = FixedClock(1000.0)
+    engine = with_audit_log(open_database(sys.argv[1]), AuditLog(clock, Secrets(bytes(32))))
+    store = DecisionStore(engine, clock)
     assert await store.approve(
         "one", decided_by="p", answer_text=None, remembered_until=9e9, single_use=frozenset()
     )

@@ -69,7 +69,8 @@ async def application(
     """
     asked.check()
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(migrated_database(asked.state, asked.database))
+        clock = clock or SystemClock()
+        engine = await stack.enter_async_context(migrated_database(asked.state, asked.database, clock))
         outward = await stack.enter_async_context(HTTPFetcher(development=asked.development))
         network, calls = network or outward, calls or outward
         await person_storage.RuleStore(engine).configure(
@@ -77,7 +78,7 @@ async def application(
             prefixes=json_list("AAUTH_CONSENT_PREFIXES", _DEFAULT_PREFIXES),
             unasked_resources=_unasked_resources(asked),
         )
-        app, outbox = _compose(asked, engine, clock or SystemClock(), network, calls, openid_transport)
+        app, outbox = _compose(asked, engine, clock, network, calls, openid_transport)
         await stack.enter_async_context(outbox.running())
         yield app
 

@@ -16,6 +16,7 @@ import click
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from aauthkit.agent_provider import storage as agent_storage
+from aauthkit.clock import Clock, SystemClock
 from aauthkit.database import migrate as migrate_tables
 from aauthkit.database import open_database
 from aauthkit.errors import ConfigurationError, InvalidRequest
@@ -24,6 +25,7 @@ from aauthkit.keys import read_private_file, write_new_private_file
 from aauthkit.person_server import storage as person_storage
 from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.sealed import KEY_BYTES, Sealer, keys_in
+from aauthkit.person_server.storage.audit import AuditLog, with_audit_log
 
 _DATABASE = "person.db"
 _SECRET = "person-secret"
@@ -45,9 +47,13 @@ database_option = click.option(
 
 
 @asynccontextmanager
-async def migrated_database(state: Path, database: str | None) -> AsyncIterator[AsyncEngine]:
+async def migrated_database(
+    state: Path, database: str | None, clock: Clock | None = None
+) -> AsyncIterator[AsyncEngine]:
+    """The database as this version expects it; what is decided in it is written down, sealed by the server's key."""
     _prepare(state)
-    engine = open_database(database or state / _DATABASE)
+    log = AuditLog(clock or SystemClock(), server_secrets(state))
+    engine = with_audit_log(open_database(database or state / _DATABASE), log)
     try:
         await migrate_tables(engine, _MIGRATIONS)
         yield engine

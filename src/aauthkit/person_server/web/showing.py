@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -16,6 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from aauthkit.drafts import NATIVE
 from aauthkit.errors import AAuthError, InvalidRequest, MisuseError
+from aauthkit.person_server.audit import in_words
 from aauthkit.person_server.markdown import safe_html
 from aauthkit.person_server.openid import NotSignedIn, SignInAnew
 from aauthkit.person_server.settings import PersonServerSettings
@@ -23,12 +23,6 @@ from aauthkit.person_server.web.sessions import Sessions, SignedIn
 from aauthkit.serving import read_body
 
 P = TypeVar("P", bound="Showing")
-
-
-def _in_words(unix_seconds: float) -> str:
-    """A time as people write it; whose clock it is must be said, as the page does not know theirs."""
-    moment = datetime.fromtimestamp(unix_seconds, UTC)
-    return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
 
 
 def _markdown(text: str) -> Markup:
@@ -39,7 +33,7 @@ def _markdown(text: str) -> Markup:
 _templates = Environment(
     loader=PackageLoader("aauthkit.person_server.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
-_templates.filters["when"] = _in_words
+_templates.filters["when"] = in_words
 _templates.filters["markdown"] = _markdown
 
 
