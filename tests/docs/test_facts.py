@@ -155,6 +155,8 @@ def test_times_and_limits_of_the_person_server_are_those_set() -> None:
     assert set_to["longest_wait"] == timedelta(seconds=45)
     assert "| a person stays signed in | 8 hours |" in told
     assert set_to["session_time"] == timedelta(hours=8)
+    assert "| a session nobody uses lasts | 1 hour |" in told
+    assert set_to["session_idle"] == timedelta(hours=1)
     assert "| an enrolment waits for approval | 30 minutes |" in told
     assert ProviderSettings.registration_lifetime == timedelta(minutes=30)
     assert "10 wrong codes a person in ten minutes, 60 enrolments an address in a minute" in told

@@ -292,7 +292,10 @@ async def test_a_person_who_signed_in_before_claims_nothing(engine: AsyncEngine,
 async def test_secrets_are_not_in_the_database(
     engine: AsyncEngine, person_id: str, clock: FixedClock, tmp_path: Path
 ) -> None:
-    session = await PersonStore(engine, clock).open_session(person_id, lifetime=timedelta(hours=1), replacing=None)
+    sessions = storage.SessionStore(engine, clock, idle=timedelta(hours=1))
+    session = await sessions.open(
+        person_id, method=storage.Method.PROVIDER, device="", lifetime=timedelta(hours=1), replacing=None
+    )
     ticket = await agent_storage.AgentStore(engine, clock).make_ticket(person_id, lifetime=timedelta(hours=1))
     await PersonStore(engine, clock).begin_login("the-state", return_to="/ui/", lifetime=timedelta(minutes=1))
     content = stored_bytes(tmp_path)

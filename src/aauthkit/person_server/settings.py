@@ -81,7 +81,9 @@ class PersonServerSettings:
     poll_interval: timedelta = timedelta(seconds=1)
     """Polling without waiting more often than this is told to slow down."""
     session_time: timedelta = timedelta(hours=8)
-    """A working day; then the identity provider is asked again."""
+    """A working day; then the person signs in again, whatever they do meanwhile."""
+    session_idle: timedelta = timedelta(hours=1)
+    """How long a browser may be left alone: a lunch, not a night. An open page that looks for news is no use of it."""
     login_time: timedelta = timedelta(minutes=10)
     clarification_time: timedelta = timedelta(minutes=2)
     """How long an agent has to answer a question of its person, who sits and waits for it."""

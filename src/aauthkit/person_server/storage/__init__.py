@@ -32,6 +32,7 @@ from aauthkit.person_server.storage.revocations import (
     refuse_revoked,
 )
 from aauthkit.person_server.storage.rules import SERVER, RuleStore
+from aauthkit.person_server.storage.sessions import Method, Session, SessionStore
 
 # What `database.migrate` needs to make or update these tables.
 MIGRATIONS = (Path(__file__).parent / "migrations", "ps_schema_version")
@@ -54,6 +55,7 @@ __all__ = [
     "IssuedPersonToken",
     "IssuedToken",
     "Kind",
+    "Method",
     "NewRequest",
     "PendingRequest",
     "Person",
@@ -64,6 +66,8 @@ __all__ = [
     "Rest",
     "RevocationStore",
     "RuleStore",
+    "Session",
+    "SessionStore",
     "Subagent",
     "Upstream",
     "refuse_revoked",

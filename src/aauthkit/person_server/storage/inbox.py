@@ -18,7 +18,7 @@ from aauthkit.clock import Clock
 from aauthkit.database import reading, writing
 from aauthkit.person_server.states import OPEN, State, sources_of
 from aauthkit.person_server.storage.conversation_schema import inbox_items, permission_rules
-from aauthkit.person_server.storage.schema import sessions
+from aauthkit.person_server.storage.sign_in_schema import sessions
 
 
 class Kind(StrEnum):

@@ -1,4 +1,4 @@
-"""Persons, their sessions and their sign-ins under way. Session tokens are kept as hashes; it checks no password."""
+"""Persons, and sign-ins under way at the identity provider. It checks no password."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aauthkit.clock import Clock
 from aauthkit.database import reading, writing
 from aauthkit.person_server.codes import hashed
 from aauthkit.person_server.storage.records import Person
-from aauthkit.person_server.storage.schema import logins, persons, sessions
+from aauthkit.person_server.storage.schema import logins, persons
 
 
 class AmbiguousPerson(Exception):
@@ -85,40 +85,6 @@ class PersonStore:
             )
         )
         return person
-
-    # Sessions
-
-    async def open_session(self, person_id: str, *, lifetime: timedelta, replacing: str | None) -> str:
-        """A new session token; the browser's earlier session, if it had one, ends here."""
-        token, now = secrets.token_urlsafe(32), self._clock.now()
-        async with writing(self._engine) as connection:
-            await connection.execute(delete(sessions).where(sessions.c.expires_at <= now))
-            if replacing is not None:
-                await connection.execute(delete(sessions).where(sessions.c.token_hash == hashed(replacing)))
-            await connection.execute(
-                insert(sessions).values(
-                    token_hash=hashed(token),
-                    person_id=person_id,
-                    created_at=now,
-                    expires_at=now + lifetime.total_seconds(),
-                )
-            )
-        return token
-
-    async def person_of_session(self, token: str) -> tuple[Person, float] | None:
-        """Whose session it is, and since when."""
-        query = (
-            select(persons, sessions.c.created_at.label("since"))
-            .join(sessions, sessions.c.person_id == persons.c.id)
-            .where(sessions.c.token_hash == hashed(token), sessions.c.expires_at > self._clock.now())
-        )
-        async with reading(self._engine) as connection:
-            row = (await connection.execute(query)).first()
-        return None if row is None else (_person(row), float(row.since))
-
-    async def close_session(self, token: str) -> None:
-        async with writing(self._engine) as connection:
-            await connection.execute(delete(sessions).where(sessions.c.token_hash == hashed(token)))
 
     # Sign-ins under way
 

@@ -29,15 +29,6 @@ persons = Table(
     ),
 )
 
-sessions = Table(
-    "ps_sessions",
-    metadata,
-    Column("token_hash", Text, primary_key=True),
-    Column("person_id", Text, ForeignKey("ps_persons.id"), nullable=False),
-    Column("created_at", Double, nullable=False),
-    Column("expires_at", Double, nullable=False),
-)
-
 # A sign-in under way; the row is deleted by the one answer that uses it.
 logins = Table(
     "ps_logins",

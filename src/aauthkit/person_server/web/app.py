@@ -42,7 +42,7 @@ from aauthkit.person_server.revocation.outbox import Outbox
 from aauthkit.person_server.revocation.service import RevocationService
 from aauthkit.person_server.sealed import Sealer
 from aauthkit.person_server.settings import PersonServerSettings
-from aauthkit.person_server.storage import DecisionStore, PersonStore, RevocationStore, RuleStore
+from aauthkit.person_server.storage import DecisionStore, PersonStore, RevocationStore, RuleStore, SessionStore
 from aauthkit.person_server.storage.conversation import ConversationStore
 from aauthkit.person_server.storage.inbox import InboxStore
 from aauthkit.person_server.subagents import SubagentTokens
@@ -56,6 +56,7 @@ from aauthkit.person_server.web.inbox import InboxPages, News
 from aauthkit.person_server.web.pages import Pages
 from aauthkit.person_server.web.person import PersonEndpoints
 from aauthkit.person_server.web.revocation import RevocationEndpoints
+from aauthkit.person_server.web.session_list import SessionPages
 from aauthkit.person_server.web.sessions import Sessions
 from aauthkit.serving import EXCEPTION_HANDLERS, RequestVerifier, answer
 
@@ -120,7 +121,8 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         clock=parts.clock,
         transport=parts.openid_transport,
     )
-    sessions = Sessions(settings, persons, openid, parts.secrets)
+    session_store = SessionStore(parts.engine, parts.clock, idle=settings.session_idle)
+    sessions = Sessions(settings, persons, session_store, openid, parts.secrets)
     conversation = ConversationStore(parts.engine, parts.clock)
     attempts = CodeAttempts(settings=settings, decisions=decisions, used=conversation, clock=parts.clock)
     consents = Consents(
@@ -195,6 +197,7 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         secrets=parts.secrets,
     )
     inbox_pages = InboxPages(settings, sessions=sessions, inbox=inbox, directory=parts.directory, clock=parts.clock)
+    session_pages = SessionPages(settings, sessions=sessions, store=session_store)
     news = News(sessions=sessions, inbox=inbox, decisions=decisions, directory=parts.directory, changes=changes)
 
     @describes("The person server's metadata", Caller.ANYBODY, {200: METADATA})
@@ -225,6 +228,7 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         *news.routes(),
         *consent_pages.routes(),
         *inbox_pages.routes(),
+        *session_pages.routes(),
         *pages.routes(),
     ]
     app = Starlette(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -16,11 +16,14 @@ from starlette.responses import Response
 
 from aauthkit.errors import PolicyDenied
 from aauthkit.person_server.codes import Secrets
+from aauthkit.person_server.devices import device_of
 from aauthkit.person_server.openid import NotSignedIn, OpenIDClient
 from aauthkit.person_server.settings import PersonServerSettings
-from aauthkit.person_server.storage import Person, PersonStore
+from aauthkit.person_server.storage import Method, Person, PersonStore, SessionStore
 
 CSRF_HEADER = "x-csrf-token"
+# What an open page asks for by itself: nobody need be there, so it does not keep a session alive.
+_BY_ITSELF = frozenset({"/person/news"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,19 +31,26 @@ class SignedIn:
     """A person, and how they are signed in: with a browser session, or (no session) with a bearer token."""
 
     person: Person
-    session: str | None = None
+    session: str | None = field(default=None, repr=False)
+    session_id: str | None = None
     since: float | None = None
-    """When the session was opened; a bearer token does not say when its person last signed in."""
+    """When they last proved who they are in the session; a bearer token does not say that of its person."""
 
 
 class Sessions:
     """Reads and writes the cookies, and asks the stores what they mean."""
 
     def __init__(
-        self, settings: PersonServerSettings, persons: PersonStore, openid: OpenIDClient, server_secrets: Secrets
+        self,
+        settings: PersonServerSettings,
+        persons: PersonStore,
+        sessions: SessionStore,
+        openid: OpenIDClient,
+        server_secrets: Secrets,
     ) -> None:
         self._settings = settings
         self._persons = persons
+        self._sessions = sessions
         self._openid = openid
         self._secrets = server_secrets
         self._secure = urlsplit(settings.issuer).scheme == "https"
@@ -57,9 +67,14 @@ class Sessions:
                 issuer=claims.issuer, subject=claims.subject, username=claims.username, email=claims.email
             )
             return SignedIn(person=person)
-        session = request.cookies.get(self._cookie)
-        found = await self._persons.person_of_session(session) if session else None
-        return None if found is None else SignedIn(person=found[0], session=session, since=found[1])
+        cookie = request.cookies.get(self._cookie, "")
+        found = await self._sessions.find(cookie) if cookie else None
+        if found is None:
+            return None
+        person, session = found
+        if request.url.path not in _BY_ITSELF:
+            await self._sessions.seen(cookie, session)
+        return SignedIn(person=person, session=cookie, session_id=session.id, since=session.authenticated_at)
 
     async def required(self, request: Request) -> SignedIn:
         signed_in = await self.who(request)
@@ -102,14 +117,21 @@ class Sessions:
         person = await self._persons.signed_in(
             issuer=claims.issuer, subject=claims.subject, username=claims.username, email=claims.email
         )
-        session = await self._persons.open_session(
-            person.id, lifetime=self._settings.session_time, replacing=request.cookies.get(self._cookie)
+        return await self.open(request, person, Method.PROVIDER), return_to
+
+    async def open(self, request: Request, person: Person, method: Method) -> str:
+        """A session under a token nobody knew before (no fixation); the one this browser had ends."""
+        return await self._sessions.open(
+            person.id,
+            method=method,
+            device=device_of(request.headers.get("user-agent")),
+            lifetime=self._settings.session_time,
+            replacing=request.cookies.get(self._cookie),
         )
-        return session, return_to
 
     async def end(self, signed_in: SignedIn) -> None:
         if signed_in.session is not None:
-            await self._persons.close_session(signed_in.session)
+            await self._sessions.close(signed_in.session)
 
     # Cookies
 
