@@ -30,6 +30,7 @@ class Kind(StrEnum):
     CONSENT = "consent"
     PERMISSION = "permission"
     QUESTION = "question"
+    CLARIFICATION = "clarification"
     RULE = "rule"
     SETTING = "setting"
     TICKET = "ticket"
@@ -105,17 +106,20 @@ SENTENCES: Mapping[tuple[Kind, Outcome], str] = MappingProxyType(
         (Kind.REQUEST, Outcome.CHANGED): (
             "{agent} changed what it asks {person} for: to {scopes} at {resource}{via}{account}{detail}"
         ),
-        (Kind.QUESTION, Outcome.ASKED): "{who} asked {agent}{detail}",
+        (Kind.CLARIFICATION, Outcome.ASKED): "{who} asked {agent} about its request{detail}",
+        (Kind.CLARIFICATION, Outcome.ANSWERED): "{agent} answered {person}{detail}",
+        (Kind.QUESTION, Outcome.ASKED): "{agent} had a question for {person}{detail}",
         (Kind.QUESTION, Outcome.ANSWERED): "{who} answered {agent}{detail}",
         (Kind.QUESTION, Outcome.DENIED): "{who} declined a question of {agent}{detail}",
-        (Kind.QUESTION, Outcome.APPROVED): "{who} went on to where {agent} sent them{detail}",
         (Kind.QUESTION, Outcome.EXPIRED): "Nobody answered {agent} in time{detail}",
+        (Kind.QUESTION, Outcome.REVOKED): "What {agent} asked {person} ended{detail}",
         (Kind.TOKEN, Outcome.ISSUED): "{agent} received {token} to {scopes} at {resource}{for}{via}{account}{how_long}",
         (Kind.TOKEN, Outcome.REVOKED): "{who} took back what {agent} received to {scopes} at {resource}{detail}",
         (Kind.REVOCATION, Outcome.RECEIVED): "{who} withdrew a token of {agent}{detail}",
         (Kind.REVOCATION, Outcome.DELIVERED): "{resource} was told that a token is withdrawn{detail}",
         (Kind.REVOCATION, Outcome.UNSUPPORTED): "{resource} takes no revocations{detail}",
         (Kind.CONSENT, Outcome.WITHDRAWN): "{who} no longer lets {agent} {scopes} at {resource}{via}{account}{detail}",
+        (Kind.PERMISSION, Outcome.ASKED): "{agent} asked {person} to permit{detail}",
         (Kind.PERMISSION, Outcome.APPROVED): "{who} permitted {agent}{detail}",
         (Kind.PERMISSION, Outcome.DENIED): "{who} did not permit {agent}{detail}",
         (Kind.PERMISSION, Outcome.EXPIRED): "Nobody decided in time what {agent} asked {person} to permit{detail}",

@@ -18,6 +18,7 @@ from aauthkit.person_server.policy import asks_to_act
 from aauthkit.person_server.resources import Resources
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.storage import ACT_AS_PERSON, PERSON, DecisionStore, RuleStore
+from aauthkit.person_server.storage.telling import Names
 from aauthkit.verify import VerifiedRequest
 
 
@@ -58,7 +59,13 @@ class PersonTokenEndpoint:
         if not await self._asks(requester, resource, request.terms):
             granted, record = await self.issuer.person_token(requester, resource)
             resting = rests_on(requester, issuer=self.settings.issuer)
-            await self.decisions.record_person_token(record, rests_on=resting)
+            await self.decisions.record_person_token(
+                record,
+                principal=requester.principal,
+                via=requester.via,
+                rests_on=resting,
+                names=Names(agent=requester.name),
+            )
             return granted
         return await self._defer(requester, resource, request.terms)
 

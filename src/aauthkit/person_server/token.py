@@ -18,6 +18,7 @@ from aauthkit.person_server.policy import scopes_to_ask
 from aauthkit.person_server.resources import ResourceDescription, Resources, known_scopes
 from aauthkit.person_server.settings import ALWAYS_ASK, IDENTITY_SCOPES, PersonServerSettings
 from aauthkit.person_server.storage import AUTH, DecisionStore, Presented, RuleStore
+from aauthkit.person_server.storage.telling import Names
 from aauthkit.tokens.claims import AS_RESOURCE_TOKEN, parse
 from aauthkit.tokens.resource import ResourceToken
 from aauthkit.verify import VerifiedRequest
@@ -134,6 +135,11 @@ class TokenEndpoint:
                 presented_jti=asked.presented.jti if asked.presented else None,
                 resource=resource,
                 resource_token_jti=asked.resource_token.jti,
+            ),
+            names=Names(
+                agent=requester.name,
+                resource=asked.description.name,
+                scopes=shown_scopes(asked.scopes, asked.description.scopes),
             ),
         )
         # False: another request has just spent what was agreed to once, so the person is asked again.

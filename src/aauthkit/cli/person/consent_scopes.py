@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from aauthkit.cli.person.state import database_option, state_option, with_database
 from aauthkit.person_server import storage as person_storage
 
+_ACTOR = "The command line"
+
 
 @click.command("consent-scopes")
 @state_option
@@ -33,9 +35,9 @@ def consent_scopes(
         rules = person_storage.RuleStore(engine)
         for kind, added, removed in (("exact", add, remove), ("prefix", add_prefix, remove_prefix)):
             for value in added:
-                await rules.set_rule(person_storage.SERVER, kind, value, required=True)
+                await rules.set_rule(person_storage.SERVER, kind, value, required=True, actor=_ACTOR)
             for value in removed:
-                await rules.remove_rule(person_storage.SERVER, kind, value)
+                await rules.remove_rule(person_storage.SERVER, kind, value, actor=_ACTOR)
         found = await rules.rules_for(person_storage.SERVER)
         return json.dumps(
             {

@@ -16,6 +16,8 @@ import click
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from aauthkit.agent_provider import storage as agent_storage
+from aauthkit.agent_provider.storage.reporting import reporting_to
+from aauthkit.cli.person.provider_log import write_down
 from aauthkit.clock import Clock, SystemClock
 from aauthkit.database import migrate as migrate_tables
 from aauthkit.database import open_database
@@ -53,7 +55,7 @@ async def migrated_database(
     """The database as this version expects it; what is decided in it is written down, sealed by the server's key."""
     _prepare(state)
     log = AuditLog(clock or SystemClock(), server_secrets(state))
-    engine = with_audit_log(open_database(database or state / _DATABASE), log)
+    engine = reporting_to(with_audit_log(open_database(database or state / _DATABASE), log), write_down)
     try:
         await migrate_tables(engine, _MIGRATIONS)
         yield engine

@@ -109,7 +109,9 @@ class RevocationService:
             raise NotFound("You have no such agent.")
         issuer = self._directory.issuer
         handle = self.handle(Kind.AGENT, issuer, agent_id)
-        cascade = await self._store.revoke_agent(issuer, agent_id, person_id=person_id, handle_hash=hashed(handle))
+        cascade = await self._store.revoke_agent(
+            issuer, agent_id, person_id=person_id, handle_hash=hashed(handle), name=agent.name
+        )
         # The provider's own record; whoever was interrupted before it presses the button again.
         await self._directory.revoke(agent_id, person_id)
         return await self._told(cascade)

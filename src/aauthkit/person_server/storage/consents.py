@@ -5,6 +5,7 @@ Spending and remembering happen in the transaction of whoever decides or issues.
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
@@ -13,7 +14,9 @@ from sqlalchemy import ColumnElement, and_, delete, func, insert, literal, or_, 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aauthkit.database import reading, writing
+from aauthkit.person_server.audit import Event, Kind, Outcome
 from aauthkit.person_server.states import State
+from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.records import ACT_AS_PERSON, PERSON, Consent, IssuedToken, PendingRequest
 from aauthkit.person_server.storage.schema import consents, pending_requests
 from aauthkit.person_server.storage.store import Store
@@ -57,6 +60,7 @@ class ConsentStore(Store):
             consent = (await connection.execute(select(consents).where(own))).first()
             if consent is None:
                 return False
+            told = await told_of_consent(connection, consent)
             await connection.execute(delete(consents).where(own))
             uncollected = and_(_uncollected(consent, consent.agent, consent.via), _names_any({consent.scope}))
             await connection.execute(
@@ -64,6 +68,7 @@ class ConsentStore(Store):
                 .where(uncollected)
                 .values(state=State.REVOKED, outcome=State.REVOKED, ended_by="person's agreement")
             )
+            await audit.append(connection, told)
             return True
 
     async def withdraw_agent(self, agent: str, person_id: str) -> None:
@@ -72,6 +77,26 @@ class ConsentStore(Store):
             await connection.execute(
                 delete(consents).where(consents.c.agent == agent, consents.c.person_id == person_id)
             )
+
+
+async def told_of_consent(connection: AsyncConnection, consent: Any) -> Event:
+    """That it is taken back, with the names of the request it comes from."""
+    found = await connection.execute(select(pending_requests).where(pending_requests.c.id == consent.request_id))
+    request = found.first()
+    return Event(
+        kind=Kind.CONSENT,
+        outcome=Outcome.WITHDRAWN,
+        person_id=consent.person_id,
+        agent=consent.agent,
+        agent_name=request.agent_name if request else "",
+        resource=consent.resource,
+        resource_name=request.resource_name if request else "",
+        scope=consent.scope,
+        scope_words=json.loads(request.scope_descriptions) if request else {},
+        via=consent.via,
+        account=consent.account,
+        consent=consent.request_id or "",
+    )
 
 
 def agreed_to(request: PendingRequest) -> Sequence[str]:
@@ -93,7 +118,12 @@ async def remember(
     await connection.execute(delete(consents).where(*(consents.c[name] == value for name, value in key.items())))
     await connection.execute(
         insert(consents).values(
-            id=secrets.token_hex(16), **key, single_use=single_use, granted_at=now, expires_at=until
+            id=secrets.token_hex(16),
+            **key,
+            single_use=single_use,
+            granted_at=now,
+            expires_at=until,
+            request_id=request.id,
         )
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import func, insert, select, update
@@ -17,10 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from aauthkit.clock import Clock
 from aauthkit.database import reading, writing
+from aauthkit.person_server.audit import Kind, Outcome
 from aauthkit.person_server.states import OPEN, State, sources_of
+from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.conversation_schema import clarifications, used_codes
 from aauthkit.person_server.storage.records import PendingRequest
+from aauthkit.person_server.storage.requests import pending, tell_end
 from aauthkit.person_server.storage.schema import pending_requests
+from aauthkit.person_server.storage.telling import of_request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +86,7 @@ class ConversationStore:
                     answer_by=answer_by,
                 )
             )
+            await self._tell(connection, pending_id, Outcome.ASKED, question)
             return True
 
     async def answer(
@@ -103,6 +108,7 @@ class ConversationStore:
                 .where(clarifications.c.pending_id == pending_id, clarifications.c.answered_at.is_(None))
                 .values(answer=text, answered_at=self._clock.now(), replaced_scope=replaced_scope)
             )
+            await self._tell(connection, pending_id, Outcome.ANSWERED, text, changed=replacing is not None)
             return True
 
     async def end(self, pending_id: str, outcome: State) -> bool:
@@ -118,6 +124,8 @@ class ConversationStore:
                     decided_at=func.coalesce(pending_requests.c.decided_at, self._clock.now()),
                 )
             )
+            if moved.rowcount == 1:
+                await tell_end(connection, pending_id, outcome)
         return moved.rowcount == 1
 
     async def pass_resource(self, pending_id: str) -> bool:
@@ -142,6 +150,15 @@ class ConversationStore:
         except IntegrityError:
             return False
         return True
+
+    async def _tell(
+        self, connection: AsyncConnection, pending_id: str, outcome: Outcome, words: str, *, changed: bool = False
+    ) -> None:
+        request = await pending(connection, pending_requests.c.id == pending_id)
+        if request is None:
+            return
+        said = replace(of_request(request, Outcome.CHANGED), kind=Kind.CLARIFICATION, outcome=outcome, detail=words)
+        await audit.append(connection, said, *([of_request(request, Outcome.CHANGED)] if changed else []))
 
     async def _turn(self, connection: AsyncConnection, pending_id: str, target: State, **values: Any) -> bool:
         source = {State.CLARIFYING: State.INTERACTING, State.INTERACTING: State.CLARIFYING}[target]

@@ -12,7 +12,9 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aauthkit.database import writing
+from aauthkit.person_server.audit import Outcome
 from aauthkit.person_server.states import State, sources_of
+from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.consents import ConsentStore, agreed_to, is_uncollected, remember, spend
 from aauthkit.person_server.storage.guesses import GuessStore
 from aauthkit.person_server.storage.issued import IssuedStore, record, record_person
@@ -20,6 +22,7 @@ from aauthkit.person_server.storage.records import IssuedPersonToken, IssuedToke
 from aauthkit.person_server.storage.requests import RequestStore, move, pending
 from aauthkit.person_server.storage.revocations import Depends, refuse_revoked
 from aauthkit.person_server.storage.schema import pending_requests
+from aauthkit.person_server.storage.telling import Names, approval_of, decider, of_request, of_token
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +72,23 @@ class DecisionStore(RequestStore, ConsentStore, IssuedStore, GuessStore):
                 await remember(
                     connection, request, scope, now=now, until=remembered_until, single_use=scope in single_use
                 )
+            once = set(agreed_to(request)) <= single_use
+            await audit.append(
+                connection,
+                of_request(
+                    request,
+                    Outcome.APPROVED,
+                    actor=decider(decided_by, request.person_id),
+                    until=int(remembered_until),
+                    most_uses=1 if once else None,
+                ),
+            )
             return True
 
     async def deny(self, pending_id: str, *, decided_by: str, answer_text: str | None) -> bool:
         now = self._clock.now()
         async with writing(self._engine) as connection:
-            return await move(
+            moved = await move(
                 connection,
                 pending_id,
                 State.DENIED,
@@ -84,6 +98,12 @@ class DecisionStore(RequestStore, ConsentStore, IssuedStore, GuessStore):
                 decided_by=decided_by,
                 answer_text=answer_text,
             )
+            request = await pending(connection, pending_requests.c.id == pending_id) if moved else None
+            if request is not None:
+                actor = decider(decided_by, request.person_id)
+                told = of_request(request, Outcome.DENIED, actor=actor, detail=answer_text or "")
+                await audit.append(connection, told)
+            return moved
 
     async def deliver(
         self,
@@ -111,13 +131,18 @@ class DecisionStore(RequestStore, ConsentStore, IssuedStore, GuessStore):
             )
             if moved.rowcount != 1:
                 return False
+            request = await pending(connection, pending_requests.c.id == pending_id)
             if isinstance(issued, IssuedPersonToken):
                 await record_person(connection, issued)
             elif issued is not None:
-                request = await pending(connection, pending_requests.c.id == pending_id)
                 await record(connection, issued)
                 if request is not None:
                     await spend(connection, issued, request.principal, request.via)
+            if issued is not None and request is not None:
+                names = Names(
+                    agent=request.agent_name, resource=request.resource_name, scopes=request.scope_descriptions
+                )
+                await audit.append(connection, of_token(issued, names, via=request.via, consent=request.id))
             return True
 
     async def record(
@@ -129,6 +154,7 @@ class DecisionStore(RequestStore, ConsentStore, IssuedStore, GuessStore):
         uncollected_since: float,
         principal: str | None = None,
         rests_on: Rest | None = None,
+        names: Names | None = None,
     ) -> bool:
         """Write down a token that is about to be given without asking, and spend what may be used once.
 
@@ -138,6 +164,7 @@ class DecisionStore(RequestStore, ConsentStore, IssuedStore, GuessStore):
         grantee = principal or issued.agent
         async with writing(self._engine) as connection:
             await _refuse_revoked(connection, rests_on)
+            consent = await approval_of(connection, issued, principal=grantee, via=via)
             spent = await spend(connection, issued, grantee, via)
             # Asked after spending: an approval that came between is seen here, one just delivered was spent there.
             if spent < len(spending) or (
@@ -146,13 +173,24 @@ class DecisionStore(RequestStore, ConsentStore, IssuedStore, GuessStore):
                 await connection.rollback()
                 return False
             await record(connection, issued)
+            await audit.append(connection, of_token(issued, names or Names(), via=via, consent=consent))
             return True
 
-    async def record_person_token(self, issued: IssuedPersonToken, *, rests_on: Rest | None = None) -> None:
+    async def record_person_token(
+        self,
+        issued: IssuedPersonToken,
+        *,
+        principal: str | None = None,
+        via: str = "",
+        rests_on: Rest | None = None,
+        names: Names | None = None,
+    ) -> None:
         """Write down a person token that is about to be given without asking."""
         async with writing(self._engine) as connection:
             await _refuse_revoked(connection, rests_on)
+            consent = await approval_of(connection, issued, principal=principal or issued.agent, via=via)
             await record_person(connection, issued)
+            await audit.append(connection, of_token(issued, names or Names(), via=via, consent=consent))
 
 
 async def _refuse_revoked(connection: AsyncConnection, rests_on: Rest | None) -> None:

@@ -16,7 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from aauthkit.clock import Clock
 from aauthkit.database import reading, writing
+from aauthkit.person_server.audit import Event, Outcome
+from aauthkit.person_server.audit import Kind as Told
 from aauthkit.person_server.states import OPEN, State, sources_of
+from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.conversation_schema import inbox_items, permission_rules
 from aauthkit.person_server.storage.sign_in_schema import sessions
 
@@ -114,6 +117,7 @@ class InboxStore:
                     if await self._open_items(connection, item) >= most_open:
                         raise TooManyOpen
                     await connection.execute(insert(inbox_items).values(**self._row(item), state=State.WAITING))
+                    await audit.append(connection, _told(item, Outcome.ASKED))
         except IntegrityError:
             known = None  # another process stored the same wish between our look and our insert
         found = known or await self._one(inbox_items.c.open_key == item.open_key)
@@ -129,6 +133,8 @@ class InboxStore:
         async with writing(self._engine) as connection:
             row = self._row(item) | {"open_key": None}
             await connection.execute(insert(inbox_items).values(**row, state=State.DELIVERED, **decided))
+            answered = Outcome.APPROVED if granted else Outcome.DENIED
+            await audit.append(connection, _told(item, answered, actor="A standing rule"))
 
     async def has_session(self, person_id: str) -> bool:
         """Whether the person is signed in somewhere: the channel over which this server reaches them."""
@@ -197,9 +203,14 @@ class InboxStore:
                 decided_by=decided_by,
                 answer_text=answer_text,
             )
-            item = await _find(connection, inbox_items.c.id == item_id) if moved and always else None
+            decided = await _find(connection, inbox_items.c.id == item_id) if moved else None
+            item = decided if always else None
             if item is not None:
                 await _set_rule(connection, item.person_id, _rule_of(item, granted=granted, now=now))
+            if decided is not None:
+                answered = _ANSWERS[decided.kind is Kind.PERMISSION, granted]
+                rule = [_told_rule(item.person_id, _rule_of(item, granted=granted, now=now))] if item else []
+                await audit.append(connection, _told(decided, answered), *rule)
             return moved
 
     async def deliver(self, item_id: str, *, answered: State) -> bool:
@@ -215,7 +226,12 @@ class InboxStore:
     async def conclude(self, item_id: str, outcome: State) -> bool:
         """End a relay without the person deciding anything here: the request it led to ended, or they were sent on."""
         now = self._clock.now()
-        return await self._move(item_id, outcome, open_key=None, outcome=outcome, decided_at=now)
+        async with writing(self._engine) as connection:
+            moved = await _move(connection, item_id, outcome, open_key=None, outcome=outcome, decided_at=now)
+            item = await _find(connection, inbox_items.c.id == item_id) if moved else None
+            if item is not None:
+                await audit.append(connection, _told(item, _ENDS.get(outcome, Outcome.REVOKED)))
+            return moved
 
     # Rules
 
@@ -237,12 +253,16 @@ class InboxStore:
     async def set_rule(self, person_id: str, rule: PermissionRule) -> None:
         async with writing(self._engine) as connection:
             await _set_rule(connection, person_id, rule)
+            await audit.append(connection, _told_rule(person_id, rule))
 
     async def remove_rule(self, person_id: str, agent_issuer: str, agent: str, action: str) -> bool:
         async with writing(self._engine) as connection:
             gone = await connection.execute(
                 delete(permission_rules).where(_rule_key(person_id, agent_issuer, agent, action))
             )
+            if gone.rowcount == 1:
+                told = Event(kind=Told.RULE, outcome=Outcome.REMOVED, person_id=person_id, agent=agent, detail=action)
+                await audit.append(connection, told)
         return gone.rowcount == 1
 
     # Inside
@@ -265,7 +285,11 @@ class InboxStore:
         relayed = item.kind in RELAYED and item.state is State.INTERACTING and item.pending_id is None
         outcome = State.APPROVED if relayed else State.EXPIRED
         now = self._clock.now()
-        await _move(connection, item.id, outcome, open_key=None, outcome=outcome, decided_at=now, relayed_code=None)
+        moved = await _move(
+            connection, item.id, outcome, open_key=None, outcome=outcome, decided_at=now, relayed_code=None
+        )
+        if moved:
+            await audit.append(connection, _told(item, Outcome.ANSWERED if relayed else Outcome.EXPIRED))
 
     async def _open_items(self, connection: AsyncConnection, item: NewItem) -> int:
         query = select(func.count()).where(
@@ -308,6 +332,34 @@ async def _move(
 async def _find(connection: AsyncConnection, condition: ColumnElement[bool]) -> InboxItem | None:
     row = (await connection.execute(select(inbox_items).where(condition))).first()
     return None if row is None else _item(row)
+
+
+# What is told of a decision: whether a permission was asked for, and whether it was granted.
+_ANSWERS = {
+    (True, True): Outcome.APPROVED,
+    (True, False): Outcome.DENIED,
+    (False, True): Outcome.ANSWERED,
+    (False, False): Outcome.DENIED,
+}
+_ENDS = {State.APPROVED: Outcome.ANSWERED, State.DENIED: Outcome.DENIED, State.EXPIRED: Outcome.EXPIRED}
+
+
+def _told(item: NewItem, outcome: Outcome, *, actor: str = "") -> Event:
+    permission = item.kind is Kind.PERMISSION
+    return Event(
+        kind=Told.PERMISSION if permission else Told.QUESTION,
+        outcome=outcome,
+        person_id=item.person_id,
+        actor=actor,
+        agent=item.agent,
+        agent_name=item.agent_name,
+        detail=item.subject or item.description or item.url or "",
+    )
+
+
+def _told_rule(person_id: str, rule: PermissionRule) -> Event:
+    words = f"{'always' if rule.granted else 'never'} permit {rule.action}"
+    return Event(kind=Told.RULE, outcome=Outcome.SET, person_id=person_id, agent=rule.agent, detail=words)
 
 
 def _item(row: Any) -> InboxItem:

@@ -15,7 +15,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aauthkit.database import reading, writing
+from aauthkit.person_server.audit import Outcome
 from aauthkit.person_server.states import OPEN, State, out_of_time, sources_of
+from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.records import (
     AgentWords,
     NewRequest,
@@ -27,6 +29,7 @@ from aauthkit.person_server.storage.records import (
 )
 from aauthkit.person_server.storage.schema import pending_requests
 from aauthkit.person_server.storage.store import Store
+from aauthkit.person_server.storage.telling import ENDS, of_request
 from aauthkit.tokens.resource import ResourceInteraction
 
 
@@ -60,6 +63,7 @@ class RequestStore(Store):
                     if most_open is not None and await self._waiting(connection, request) >= most_open:
                         raise TooManyRequests
                     await connection.execute(insert(pending_requests).values(**self._row(request)))
+                    await audit.append(connection, of_request(request, Outcome.ASKED))
         except IntegrityError:
             # Another process stored the same request between our look and our insert.
             known = None
@@ -123,7 +127,10 @@ class RequestStore(Store):
 
     async def _close(self, pending_id: str, target: State) -> bool:
         async with writing(self._engine) as connection:
-            return await move(connection, pending_id, target, outcome=target, decided_at=self._clock.now())
+            moved = await move(connection, pending_id, target, outcome=target, decided_at=self._clock.now())
+            if moved:
+                await tell_end(connection, pending_id, target)
+            return moved
 
     async def _waiting(self, connection: AsyncConnection, request: NewRequest) -> int:
         """How many requests of the same agent, or of the intermediary, a person may still decide."""
@@ -179,6 +186,13 @@ async def move(
         ]
     moved = await connection.execute(update(pending_requests).where(*guard).values(state=target, **values))
     return moved.rowcount == 1
+
+
+async def tell_end(connection: AsyncConnection, pending_id: str, target: State, *, detail: str = "") -> None:
+    """Write the end of a request down, as the last thing in its transaction."""
+    request = await pending(connection, pending_requests.c.id == pending_id)
+    if request is not None:
+        await audit.append(connection, of_request(request, ENDS[target], detail=detail))
 
 
 async def pending(connection: AsyncConnection, condition: Any) -> PendingRequest | None:

@@ -30,7 +30,10 @@ from aauthkit.errors import (
     RevokedSubagentToken,
     RevokedUpstreamToken,
 )
+from aauthkit.person_server import audit as audit_words
+from aauthkit.person_server.audit import Event
 from aauthkit.person_server.states import State, sources_of
+from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.revocation_schema import (
     cascade_deliveries,
     cascades,
@@ -45,6 +48,7 @@ from aauthkit.person_server.storage.schema import (
     pending_requests,
     person_tokens,
 )
+from aauthkit.person_server.storage.telling import of_request
 from aauthkit.revocation import CLOCK_SKEW, MOST_OF_ALL, MOST_OF_ONE_ISSUER, Outcome, too_many
 
 # Longer than any delivery takes; a replica that died holds a delivery back no longer than this.
@@ -208,9 +212,13 @@ class RevocationStore:
             ended = await self._end(connection, _of_agent_token(issuer, jti), "agent token")
             ended += await self._end(connection, _of_subagent_token(issuer, jti), "sub-agent's token")
             tokens = [] if row is None else await self._tokens_of_agent(connection, issuer, row.agent)
-            return await self._start(
+            cascade = await self._start(
                 connection, Kind.AGENT_TOKEN, issuer, jti, tokens, handle_hash, until=until, ended=ended
             )
+            agent = "" if row is None else row.agent
+            person_id = await _person_of(connection, issuer, agent)
+            await _tell(connection, cascade.announced, _received(issuer, jti, agent=agent, person_id=person_id))
+            return cascade
 
     async def revoke_resource_token(self, issuer: str, jti: str, expires_at: float) -> tuple[str, ...]:
         """A resource withdraws its token; there is nobody to tell. Returns the pending requests it ended."""
@@ -219,10 +227,17 @@ class RevocationStore:
                 return ()
             await self._record(connection, issuer, jti, expires_at, bounded=True)
             condition = and_(pending_requests.c.resource == issuer, pending_requests.c.resource_token_jti == jti)
-            return await self._end(connection, condition, "resource token")
+            ended = await self._end(connection, condition, "resource token")
+            await _tell(connection, ended, _received(issuer, jti, resource=issuer))
+            return ended
 
-    async def revoke_agent(self, issuer: str, agent: str, *, person_id: str, handle_hash: str) -> Cascade:
-        """The person ends the agent's binding: nothing is issued to it any more, and what was is taken back."""
+    async def revoke_agent(
+        self, issuer: str, agent: str, *, person_id: str, handle_hash: str, name: str = ""
+    ) -> Cascade:
+        """The person ends the agent's binding: nothing is issued to it any more, and what was is taken back.
+
+        ``name`` is what the agent is called, for whoever reads of it later.
+        """
         now = self._clock.now()
         async with _exclusively(self._engine) as connection:
             known = await _cascade(connection, Kind.AGENT, issuer, agent)
@@ -235,9 +250,19 @@ class RevocationStore:
             condition = and_(pending_requests.c.agent_issuer == issuer, pending_requests.c.agent == agent)
             ended = await self._end(connection, condition, "agent's binding")
             tokens = await self._tokens_of_agent(connection, issuer, agent)
-            return await self._start(
+            cascade = await self._start(
                 connection, Kind.AGENT, issuer, agent, tokens, handle_hash, until=now, ended=ended, person_id=person_id
             )
+            told = Event(
+                kind=audit_words.Kind.AGENT,
+                outcome=audit_words.Outcome.REVOKED,
+                person_id=person_id,
+                agent=agent,
+                agent_name=name,
+                detail=_gone(len(tokens)),
+            )
+            await _tell(connection, cascade.announced, told)
+            return cascade
 
     async def revoke_own(self, jti: str, *, person_id: str, handle_hash: str) -> Cascade | None:
         """The person takes one person token or auth token back, with what was issued from it and what they agreed to.
@@ -256,7 +281,7 @@ class RevocationStore:
                 ended += await self._disagree(connection, token, person_id)
             tokens = await self._with_descendants(connection, tokens)
             until = max(token.expires_at for token in tokens)
-            return await self._start(
+            cascade = await self._start(
                 connection,
                 Kind.OWN_TOKEN,
                 self._issuer,
@@ -267,6 +292,8 @@ class RevocationStore:
                 ended=ended,
                 person_id=person_id,
             )
+            await _tell(connection, cascade.announced, _taken_back(tokens[0], person_id, others=len(tokens) - 1))
+            return cascade
 
     # What became of it
 
@@ -381,11 +408,14 @@ class RevocationStore:
             case Outcome.UNAVAILABLE:
                 values["next_at"] = now + min(2.0 ** min(delivery.attempts, 20), _LONGEST_PAUSE.total_seconds())
         async with writing(self._engine) as connection:
-            await connection.execute(
+            noted = await connection.execute(
                 update(deliveries)
                 .where(_same_delivery(deliveries.c, delivery), deliveries.c.lease == delivery.lease)
                 .values(**values)
             )
+            if noted.rowcount == 1 and outcome in _TOLD:
+                person_id = await _holder_of(connection, delivery.jti)
+                await audit.append(connection, _delivered(delivery, _TOLD[outcome], person_id))
 
     async def forget(self) -> None:
         """Drop what is past its time: revocations of tokens that expired, and cascades nobody looks up any more."""
@@ -579,6 +609,83 @@ async def _exclusively(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         if connection.dialect.name == "postgresql":
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ISSUING_LOCK})
         yield connection
+
+
+# What the audit log says of a delivery; one that is tried again says nothing yet.
+_TOLD = {
+    Outcome.RECORDED: audit_words.Outcome.DELIVERED,
+    Outcome.UNSUPPORTED: audit_words.Outcome.UNSUPPORTED,
+}
+
+
+async def _tell(connection: AsyncConnection, ended: Sequence[str], told: Event) -> None:
+    """Write down a revocation and every request it ended, as the last thing in its transaction."""
+    events = [told]
+    for some in _chunks(ended):
+        query = select(pending_requests).where(pending_requests.c.id.in_(some)).order_by(pending_requests.c.created_at)
+        events += [_ended(row) for row in await connection.execute(query)]
+    await audit.append(connection, *events)
+
+
+def _ended(row: Any) -> Event:
+    event = of_request(row, audit_words.Outcome.REVOKED, detail=row.ended_by or "")
+    return replace(event, scope_words=json.loads(row.scope_descriptions))
+
+
+def _received(issuer: str, jti: str, *, agent: str = "", resource: str = "", person_id: str = "") -> Event:
+    return Event(
+        kind=audit_words.Kind.REVOCATION,
+        outcome=audit_words.Outcome.RECEIVED,
+        person_id=person_id,
+        actor=issuer,
+        agent=agent,
+        resource=resource,
+        jti=jti,
+    )
+
+
+def _taken_back(token: Any, person_id: str, *, others: int) -> Event:
+    return Event(
+        kind=audit_words.Kind.TOKEN,
+        outcome=audit_words.Outcome.REVOKED,
+        person_id=person_id,
+        agent=token.agent,
+        resource=token.resource,
+        jti=token.jti,
+        detail=_gone(others) if others else "",
+    )
+
+
+def _delivered(delivery: Delivery, outcome: audit_words.Outcome, person_id: str) -> Event:
+    return Event(
+        kind=audit_words.Kind.REVOCATION,
+        outcome=outcome,
+        person_id=person_id,
+        resource=delivery.recipient,
+        jti=delivery.jti,
+    )
+
+
+def _gone(count: int) -> str:
+    return f"{count} token{'' if count == 1 else 's'} with it"
+
+
+async def _holder_of(connection: AsyncConnection, jti: str) -> str:
+    """The person a token of ours was issued for."""
+    return await _person_where(connection, jti=jti)
+
+
+async def _person_of(connection: AsyncConnection, issuer: str, agent: str) -> str:
+    """The person an agent acts for, by what was issued to it."""
+    return await _person_where(connection, agent_issuer=issuer, agent=agent)
+
+
+async def _person_where(connection: AsyncConnection, **equal: str) -> str:
+    for table in (issued_tokens, person_tokens):
+        row = await _first(connection, table, **equal)
+        if row is not None:
+            return str(row.person_id)
+    return ""
 
 
 async def _is_revoked(connection: AsyncConnection, issuer: str, jti: str) -> bool:

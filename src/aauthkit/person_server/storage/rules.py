@@ -11,6 +11,8 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from aauthkit.database import reading, writing
+from aauthkit.person_server.audit import Event, Kind, Outcome
+from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.records import ConsentRule
 from aauthkit.person_server.storage.schema import consent_rules
 
@@ -35,21 +37,36 @@ class RuleStore:
         wanted = [("exact", scope) for scope in scopes] + [("prefix", prefix) for prefix in prefixes]
         wanted += [("resource", resource) for resource in unasked_resources]
         async with writing(self._engine) as connection:
+            configured = select(consent_rules).where(consent_rules.c.origin == _CONFIGURED)
+            before = {(row.kind, row.value) for row in await connection.execute(configured)}
             await connection.execute(delete(consent_rules).where(consent_rules.c.origin == _CONFIGURED))
             query = select(consent_rules.c.kind, consent_rules.c.value).where(consent_rules.c.person_id == SERVER)
             made = {(row.kind, row.value) for row in await connection.execute(query)}
             for kind, value in sorted(set(wanted) - made):
                 asks = kind != "resource"
                 await _insert(connection, SERVER, kind, value, required=asks, origin=_CONFIGURED)
+            now = set(wanted) - made
+            set_now = [_rule_words(kind, value, kind != "resource") for kind, value in sorted(now - before)]
+            gone = [f"{kind} {value}" for kind, value in sorted(before - now)]
+            await audit.append(
+                connection,
+                *(_told(Outcome.SET, SERVER, "The configuration", words) for words in set_now),
+                *(_told(Outcome.REMOVED, SERVER, "The configuration", words) for words in gone),
+            )
 
-    async def set_rule(self, person_id: str, kind: str, value: str, *, required: bool) -> None:
+    async def set_rule(self, person_id: str, kind: str, value: str, *, required: bool, actor: str = "") -> None:
+        """``actor`` is who does it, when it is not the person."""
         async with writing(self._engine) as connection:
             await _remove(connection, person_id, kind, value)
             await _insert(connection, person_id, kind, value, required=required, origin=_MADE)
+            await audit.append(connection, _told(Outcome.SET, person_id, actor, _rule_words(kind, value, required)))
 
-    async def remove_rule(self, person_id: str, kind: str, value: str) -> bool:
+    async def remove_rule(self, person_id: str, kind: str, value: str, *, actor: str = "") -> bool:
         async with writing(self._engine) as connection:
-            return await _remove(connection, person_id, kind, value)
+            removed = await _remove(connection, person_id, kind, value)
+            if removed:
+                await audit.append(connection, _told(Outcome.REMOVED, person_id, actor, f"{kind} {value}"))
+            return removed
 
     async def rules_for(self, person_id: str) -> list[ConsentRule]:
         """The rules that hold for a person: the server's, each replaced by the person's own where there is one."""
@@ -61,6 +78,14 @@ class RuleStore:
             own = row.person_id != SERVER
             rules[row.kind, row.value] = ConsentRule(kind=row.kind, value=row.value, required=row.required, own=own)
         return [rules[key] for key in sorted(rules)]
+
+
+def _told(outcome: Outcome, person_id: str, actor: str, words: str) -> Event:
+    return Event(kind=Kind.RULE, outcome=outcome, person_id=person_id, actor=actor, detail=words)
+
+
+def _rule_words(kind: str, value: str, required: bool) -> str:
+    return f"{'ask' if required else 'do not ask'} about {kind} {value}"
 
 
 async def _insert(

@@ -100,6 +100,7 @@ pending_requests = Table(
 # agent acted for, empty when it acted for itself. `single_use` is spent by the next token. The scope '' stands for
 # acting at the resource as the person at all, which a person token lets an agent do; `agent` is a request's principal.
 # What was agreed to for one account at the resource (AAuth-11 §11.11) is not agreed to for another; '' is none named.
+# `request_id` is the request whose approval it comes from, by which the audit log counts its uses.
 consents = Table(
     "ps_consents",
     metadata,
@@ -114,6 +115,7 @@ consents = Table(
     Column("granted_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False),
     Column("account", Text, nullable=False),
+    Column("request_id", Text),
     Index("uq_ps_consents", "person_id", "agent_issuer", "agent", "resource", "scope", "via", "account", unique=True),
 )
 
