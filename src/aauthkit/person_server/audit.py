@@ -131,7 +131,7 @@ SENTENCES: Mapping[tuple[Kind, Outcome], str] = MappingProxyType(
         (Kind.SESSION, Outcome.OPENED): "{person} signed in{detail}",
         (Kind.SESSION, Outcome.CLOSED): "{person} signed out{detail}",
         (Kind.SESSION, Outcome.FAILED): "A sign-in failed{detail}",
-        (Kind.SESSION, Outcome.ENDED): "{who} ended a session of {person}{detail}",
+        (Kind.SESSION, Outcome.ENDED): "{who} ended sessions of {person}{detail}",
         (Kind.PASSKEY, Outcome.ADDED): "{who} added a passkey{detail}",
         (Kind.PASSKEY, Outcome.REMOVED): "{who} removed a passkey{detail}",
         (Kind.PERSON, Outcome.ADDED): "{who} added {person}{detail}",

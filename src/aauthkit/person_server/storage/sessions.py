@@ -17,7 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from aauthkit.clock import Clock
 from aauthkit.database import reading, writing
+from aauthkit.person_server.audit import Event, Kind, Outcome
 from aauthkit.person_server.codes import hashed
+from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.records import Person
 from aauthkit.person_server.storage.schema import persons
 from aauthkit.person_server.storage.sign_in_schema import sessions
@@ -81,6 +83,7 @@ class SessionStore:
                     latest_at=now + lifetime.total_seconds(),
                 )
             )
+            await audit.append(connection, _told(person_id, Outcome.OPENED, f"{method.value}, {device}"))
         return token
 
     async def find(self, token: str) -> tuple[Person, Session] | None:
@@ -133,7 +136,11 @@ class SessionStore:
 
     async def close(self, token: str) -> None:
         async with writing(self._engine) as connection:
-            await connection.execute(delete(sessions).where(sessions.c.token_hash == hashed(token)))
+            own = sessions.c.token_hash == hashed(token)
+            row = (await connection.execute(select(sessions.c.person_id, sessions.c.device).where(own))).first()
+            if row is not None:
+                await connection.execute(delete(sessions).where(own))
+                await audit.append(connection, _told(row.person_id, Outcome.CLOSED, row.device))
 
     async def end(self, session_id: str, person_id: str) -> bool:
         """End one of the person's own sessions; False when they have no such one."""
@@ -141,6 +148,8 @@ class SessionStore:
             gone = await connection.execute(
                 delete(sessions).where(sessions.c.id == session_id, sessions.c.person_id == person_id)
             )
+            if gone.rowcount == 1:
+                await audit.append(connection, _told(person_id, Outcome.ENDED, "one"))
         return gone.rowcount == 1
 
     async def end_all(self, person_id: str, *, but: str | None = None) -> int:
@@ -149,7 +158,14 @@ class SessionStore:
         if but is not None:
             query = query.where(sessions.c.id != but)
         async with writing(self._engine) as connection:
-            return int((await connection.execute(query)).rowcount)
+            gone = int((await connection.execute(query)).rowcount)
+            if gone:
+                await audit.append(connection, _told(person_id, Outcome.ENDED, f"{gone} in all"))
+            return gone
+
+
+def _told(person_id: str, outcome: Outcome, detail: str) -> Event:
+    return Event(kind=Kind.SESSION, outcome=outcome, person_id=person_id, detail=detail)
 
 
 def _session(row: Any) -> Session:
