@@ -235,8 +235,14 @@ class OwnDocuments:
     """A fetcher that answers for this process's own documents itself, so a server never has to call itself."""
 
     def __init__(self, documents: Mapping[str, Mapping[str, Any]], others: AsyncFetcher) -> None:
-        self._documents = {url: json.dumps(document).encode() for url, document in documents.items()}
+        self._documents: dict[str, bytes] = {}
         self._others = others
+        for url, document in documents.items():
+            self.put(url, document)
+
+    def put(self, url: str, document: Mapping[str, Any]) -> None:
+        """From now on this is the document at ``url``."""
+        self._documents[url] = json.dumps(document).encode()
 
     async def fetch(self, request: Fetch) -> Fetched:
         own = self._documents.get(request.url)

@@ -191,4 +191,4 @@ def forged(token: str, key: PrivateKey, **changes: Any) -> str:
 
 def server_key(world: World) -> PrivateKey:
     """The person server's own key, for tokens only it could have issued."""
-    return PrivateKey.load(world.state / "person-11.pem")
+    return world.keys["11"]

@@ -37,7 +37,7 @@ _numbers = itertools.count()
 
 def provider(world: World) -> ServerIdentity:
     """The agent provider that runs beside the server, under its key of draft 11."""
-    return ServerIdentity(issuer=ISSUER, dwk=PROVIDER_DWK, key=PrivateKey.load(world.state / "person-11.pem"))
+    return ServerIdentity(issuer=ISSUER, dwk=PROVIDER_DWK, key=world.keys["11"])
 
 
 def server(world: World, issuer: str = RESOURCE, dwk: str = RESOURCE_DWK, **metadata: Any) -> ServerIdentity:

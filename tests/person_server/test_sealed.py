@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aauthkit.cli.person.state import sealer
+from aauthkit.cli.person.keeping import sealer
 from aauthkit.errors import ConfigurationError
 from aauthkit.person_server.sealed import SealBroken, Sealer, keys_in
 

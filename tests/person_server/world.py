@@ -21,7 +21,8 @@ from joserfc.jwk import RSAKey
 from aauthkit import jwt as jws
 from aauthkit.agent_provider.storage import AgentStore
 from aauthkit.cli.person import ServeOptions, application
-from aauthkit.clock import FixedClock
+from aauthkit.cli.person.keeping import key_store
+from aauthkit.clock import Clock, FixedClock, SystemClock
 from aauthkit.database import open_database
 from aauthkit.drafts import DRAFT_01
 from aauthkit.errors import Unavailable
@@ -29,6 +30,7 @@ from aauthkit.flow import Call, Fetch, Fetched
 from aauthkit.httpsig.message import Message
 from aauthkit.httpsig.sign import sign_message
 from aauthkit.keys import PrivateKey, b64url_encode, jwks
+from aauthkit.person_server.signing import SigningKeys
 from aauthkit.person_server.storage import PersonStore
 from aauthkit.sigkey.jkt_jwt import delegate
 from aauthkit.tokens.resource import build_resource_token
@@ -237,6 +239,8 @@ class World:
         self.clock = clock
         self.network = network
         self.idp = idp
+        self.keys: Mapping[str, PrivateKey] = {}
+        """The server's own signing keys, by draft, as they were when the world began."""
         self.client = self.browser()
         self._resources: dict[str, Resource] = {}
 
@@ -303,10 +307,22 @@ async def world_at(state: Path, *, clock: FixedClock | None = None, **options: A
     asked = ServeOptions(**settings | options)
     async with application(asked, clock=clock, network=network, calls=network, openid_transport=idp.transport) as app:
         world = World(app, state, clock, network, idp)
+        world.keys = await keys_of(state, clock)
         try:
             yield world
         finally:
             await world.client.aclose()
+
+
+async def keys_of(state: Path, clock: Clock | None = None) -> dict[str, PrivateKey]:
+    """The keys that the server with this state signs with now, by draft."""
+    engine = open_database(state / "person.db")
+    try:
+        keys = SigningKeys(await key_store(engine, state, clock or SystemClock()), clock or SystemClock())
+        await keys.read()
+        return dict(keys)
+    finally:
+        await engine.dispose()
 
 
 def code_of(response: httpx2.Response) -> str:

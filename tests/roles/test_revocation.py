@@ -26,7 +26,7 @@ from aauthkit.resource.settings import Require
 from aauthkit.revocation import Outcome, Revocation
 from aauthkit.revoking import Revoker
 from aauthkit.server_identity import ServerIdentity
-from tests.person_server.world import AUTOMATION, CLIENT, IDP, IdentityProvider
+from tests.person_server.world import AUTOMATION, CLIENT, IDP, IdentityProvider, keys_of
 from tests.roles.conftest import Sleeps
 from tests.roles.native import AUTH, PERSON, get, publish, settings
 from tests.roles.network import Network
@@ -53,9 +53,8 @@ class Court:
         return response.json()
 
     async def provider_revokes(self, agent: Agent) -> list[Outcome]:
-        identity = ServerIdentity(
-            issuer=PROVIDER, dwk="aauth-agent.json", key=PrivateKey.load(self.state / "person-11.pem")
-        )
+        key = (await keys_of(self.state, self.clock))["11"]
+        identity = ServerIdentity(issuer=PROVIDER, dwk="aauth-agent.json", key=key)
         engine = open_database(self.state / "person.db")
         try:
             provider = AgentTokenRevocation(AgentStore(engine, self.clock), self.revoker(identity))

@@ -5,6 +5,7 @@ Which mode a suite runs in is the directory it stands in, as for the system suit
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 
@@ -12,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from tests.person_server.world import keys_of
 from tests.system.running import System, Systems
 from tests.wire.access_log import AccessLog
 from tests.wire.decisions import DecisionLog
@@ -66,7 +68,8 @@ def intermediary(system: System, enrolled: Enrolled) -> Party:
 def provider_key(system: System, agent: Party) -> Key:
     """The key the person server really signs with, to make tokens in which one single thing is wrong."""
     assert system.state is not None
-    private = load_pem_private_key((system.state / "person" / "person-01.pem").read_bytes(), password=None)
+    pem = asyncio.run(keys_of(system.state / "person"))["01"].to_pem()
+    private = load_pem_private_key(pem, password=None)
     assert isinstance(private, Ed25519PrivateKey)
     return Key(private, kid=header_of(agent.agent_token)["kid"])
 

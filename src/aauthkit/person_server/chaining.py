@@ -9,17 +9,16 @@ from our own record, not from the token.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aauthkit.clock import Clock
 from aauthkit.drafts import DRAFT_11, Draft
 from aauthkit.errors import AgentRevoked, InvalidUpstreamToken, RevokedUpstreamToken
 from aauthkit.jwt import JWT
-from aauthkit.keys import PrivateKey
 from aauthkit.person_server.carried import judged_apart_from_expiry
 from aauthkit.person_server.ports import AgentDirectory, KnownAgent
 from aauthkit.person_server.settings import PersonServerSettings
+from aauthkit.person_server.signing import SigningKeys
 from aauthkit.person_server.storage import (
     DecisionStore,
     Depends,
@@ -63,7 +62,7 @@ class UpstreamTokens:
         settings: PersonServerSettings,
         decisions: DecisionStore,
         directory: AgentDirectory,
-        keys: Mapping[str, PrivateKey],
+        keys: SigningKeys,
         revocations: RevocationStore,
         clock: Clock,
     ) -> None:
@@ -113,7 +112,10 @@ class UpstreamTokens:
         """Step 2; we present person tokens to no access server, so an auth token of one extends nothing of ours."""
         if (presented.issuer, presented.ps) != (self._settings.issuer, self._settings.issuer):
             raise InvalidUpstreamToken("The upstream token is not one this server issued.")
-        verify(token, self._keys[DRAFT_11.name].public, DRAFT_11, AS_UPSTREAM_TOKEN)
+        key = self._keys.verifying(DRAFT_11.name, token.kid)
+        if key is None:
+            raise InvalidUpstreamToken("The upstream token is not signed by a key of this server.")
+        verify(token, key, DRAFT_11, AS_UPSTREAM_TOKEN)
 
     async def _hops(self, jti: str) -> list[_Hop]:
         """The chain from our records, the calling agent first; raises when a link is missing."""
@@ -183,11 +185,11 @@ class UpstreamTokens:
     def _verified(self, raw: str, draft: Draft) -> AuthToken:
         token = parse(raw, AS_UPSTREAM_TOKEN)
         judged = judge_auth_token(token, self._judge(draft), audience=None)
-        key = self._keys.get(draft.name)
+        key = self._keys.verifying(draft.name, token.kid)
         # Step 2: we brokered it, or nobody we know did.
         if key is None or judged.issuer != self._settings.issuer or judged.dwk != DWK_PERSON_SERVER:
             raise InvalidUpstreamToken("The upstream token is not one this server issued.")
-        verify(token, key.public, draft, AS_UPSTREAM_TOKEN)
+        verify(token, key, draft, AS_UPSTREAM_TOKEN)
         return judged
 
 

@@ -24,7 +24,7 @@ from aauthkit.errors import (
 )
 from aauthkit.fetching import browser_address
 from aauthkit.flow import AsyncFetcher, arun
-from aauthkit.keys import PrivateKey, PublicKey
+from aauthkit.keys import PublicKey
 from aauthkit.person_server.callers import Requester
 from aauthkit.person_server.carried import judged_apart_from_expiry
 from aauthkit.person_server.settings import (
@@ -33,6 +33,7 @@ from aauthkit.person_server.settings import (
     IDENTITY_SCOPES,
     PersonServerSettings,
 )
+from aauthkit.person_server.signing import SigningKeys
 from aauthkit.person_server.storage import DecisionStore, Presented, ResourceWords, RevocationStore
 from aauthkit.tokens.claims import AS_PRESENTED_TOKEN, AS_RESOURCE_TOKEN, Judge, parse, scope_values, verify
 from aauthkit.tokens.presented import PresentedToken, judge_presented_token
@@ -62,7 +63,7 @@ class Resources:
 
     settings: PersonServerSettings
     decisions: DecisionStore
-    keys: Mapping[str, PrivateKey]
+    keys: SigningKeys
     discovery: Discovery
     fetcher: AsyncFetcher
     revocations: RevocationStore
@@ -103,7 +104,10 @@ class Resources:
         # Only we issue what we accept here: no access server is federated with, so the key is our own.
         if (presented.issuer, presented.ps) != (self.settings.issuer, self.settings.issuer):
             raise InvalidPresentedToken("The presented token is not one this server issued.")
-        verify(token, self.keys[DRAFT_11.name].public, DRAFT_11, AS_PRESENTED_TOKEN)
+        key = self.keys.verifying(DRAFT_11.name, token.kid)
+        if key is None:
+            raise InvalidPresentedToken("The presented token is not signed by a key of this server.")
+        verify(token, key, DRAFT_11, AS_PRESENTED_TOKEN)
         if await self.revocations.is_revoked(presented.issuer, presented.jti):
             raise RevokedPresentedToken("The presented token was revoked; get a person token, then a resource token.")
         if expired is not None:

@@ -23,22 +23,23 @@ from aauthkit.agent_provider import storage as agent_storage
 from aauthkit.agent_provider import web as agent_web
 from aauthkit.agent_provider.enrolment import AgentProvider
 from aauthkit.agent_provider.settings import ProviderSettings
+from aauthkit.cli.person.keeping import Keeping, kept
 from aauthkit.cli.person.options import ServeOptions
-from aauthkit.cli.person.state import identifier, json_list, migrated_database, sealer, server_secrets
+from aauthkit.cli.person.state import identifier, json_list, migrated_database
 from aauthkit.clock import Clock, SystemClock
 from aauthkit.describing import ANY_OBJECT, Caller, describes, list_of, members
 from aauthkit.discovery import Discovery
-from aauthkit.drafts import DRAFT_11, DRAFTS, SPOKEN
+from aauthkit.drafts import DRAFT_11, SPOKEN
 from aauthkit.errors import ConfigurationError
 from aauthkit.fetching import HTTPFetcher
 from aauthkit.flow import AsyncCaller, AsyncFetcher
 from aauthkit.httpsig.replay import ReplayCache
-from aauthkit.keys import PrivateKey, jwks
 from aauthkit.person_server import storage as person_storage
 from aauthkit.person_server.policy import ANY
 from aauthkit.person_server.revocation.outbox import Outbox
 from aauthkit.person_server.revocation.service import refuse_revoked_agent_token
 from aauthkit.person_server.settings import OpenIDSettings, PersonServerSettings
+from aauthkit.person_server.signing import SigningKeys
 from aauthkit.person_server.web.app import Parts, create_app
 from aauthkit.revoking import Revoker
 from aauthkit.server_identity import ServerIdentity
@@ -78,35 +79,43 @@ async def application(
             prefixes=json_list("AAUTH_CONSENT_PREFIXES", _DEFAULT_PREFIXES),
             unasked_resources=_unasked_resources(asked),
         )
-        app, outbox = _compose(asked, engine, clock, network, calls, openid_transport)
+        keeping = await kept(engine, asked.state, clock)
+        app, outbox = _compose(asked, engine, keeping, clock, network, calls, openid_transport)
         await stack.enter_async_context(outbox.running())
+        await stack.enter_async_context(keeping.keys.following())
         yield app
 
 
 def _compose(
     asked: ServeOptions,
     engine: AsyncEngine,
+    keeping: Keeping,
     clock: Clock,
     network: AsyncFetcher,
     calls: AsyncCaller,
     openid_transport: httpx2.AsyncBaseTransport | None,
 ) -> tuple[ASGIApp, Outbox]:
     settings, provider_settings = _person_server_settings(asked), _provider_settings(asked)
-    keys = {draft.name: PrivateKey.load_or_create(asked.state / f"person-{draft.name}.pem") for draft in SPOKEN}
-    published = jwks((key, DRAFTS[name]) for name, key in keys.items())
+    keys = keeping.keys
     # What this process publishes it also reads, without calling itself over the network.
     own: dict[str, Mapping[str, Any]] = {
         "aauth-agent.json": provider_settings.metadata(),
         "aauth-person.json": settings.metadata(),
-        "jwks.json": published,
     }
     fetcher = OwnDocuments({f"{asked.issuer}/.well-known/{name}": document for name, document in own.items()}, network)
     discovery, replays = Discovery(development=asked.development, clock=clock), ReplayCache()
 
     revocations = person_storage.RevocationStore(engine, clock, issuer=asked.issuer)
-    identity = ServerIdentity(issuer=asked.issuer, dwk=person_tokens.DWK, key=keys[DRAFT_11.name])
-    revoker = Revoker(identity, discovery=discovery, fetcher=fetcher, caller=calls, clock=clock)
+    revoker = Revoker(_identity(asked, keys), discovery=discovery, fetcher=fetcher, caller=calls, clock=clock)
     outbox = Outbox(revocations, revoker, clock)
+    jwks_uri = f"{asked.issuer}/.well-known/jwks.json"
+
+    def keys_changed() -> None:
+        fetcher.put(jwks_uri, keys.key_set())
+        discovery.forget(jwks_uri)
+        revoker.identity = _identity(asked, keys)
+
+    keys.on_change(keys_changed)
 
     def verifier(scheme: str) -> RequestVerifier:
         return RequestVerifier(
@@ -121,15 +130,17 @@ def _compose(
 
     @describes("The keys of both roles", Caller.ANYBODY, {200: members({"keys": list_of(ANY_OBJECT)})})
     async def key_set(_request: Request) -> Response:
-        return answer(200, published, {"Cache-Control": "max-age=60"})
+        # A replica that has not looked yet publishes what another one is about to sign with.
+        await keys.read_if_possible()
+        return answer(200, keys.key_set(), {"Cache-Control": "max-age=60"})
 
     provider = AgentProvider(provider_settings, agent_storage.AgentStore(engine, clock), keys, clock)
     parts = Parts(
         settings=settings,
         engine=engine,
         keys=keys,
-        secrets=server_secrets(asked.state),
-        sealer=sealer(asked.state),
+        secrets=keeping.secrets,
+        sealer=keeping.sealer,
         directory=provider,
         verifier=verifier("jwt"),
         revocation_verifier=verifier("jwks_uri"),
@@ -143,6 +154,10 @@ def _compose(
     provider_routes = agent_web.routes(provider, verifier("jkt-jwt"), clock)
     app = create_app(parts, beside=[Route("/.well-known/jwks.json", key_set, methods=["GET"]), *provider_routes])
     return app, outbox
+
+
+def _identity(asked: ServeOptions, keys: SigningKeys) -> ServerIdentity:
+    return ServerIdentity(issuer=asked.issuer, dwk=person_tokens.DWK, key=keys[DRAFT_11.name])
 
 
 def _provider_settings(asked: ServeOptions) -> ProviderSettings:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -23,16 +22,10 @@ from aauthkit.database import migrate as migrate_tables
 from aauthkit.database import open_database
 from aauthkit.errors import ConfigurationError, InvalidRequest
 from aauthkit.identifiers import origin_of, server_identifier
-from aauthkit.keys import read_private_file, write_new_private_file
 from aauthkit.person_server import storage as person_storage
-from aauthkit.person_server.codes import Secrets
-from aauthkit.person_server.sealed import KEY_BYTES, Sealer, keys_in
 from aauthkit.person_server.storage.audit import AuditLog, with_audit_log
 
 _DATABASE = "person.db"
-_SECRET = "person-secret"
-_SEALING_KEY = "secret-key"
-SEALING_KEY_VARIABLE = "AAUTH_SECRET_KEY"
 _MIGRATIONS = (agent_storage.MIGRATIONS, person_storage.MIGRATIONS)
 
 T = TypeVar("T")
@@ -78,27 +71,6 @@ def with_database(state: Path, database: str | None, work: Callable[[AsyncEngine
 
     coroutine: Coroutine[Any, Any, T] = run()
     return asyncio.run(coroutine)
-
-
-def server_secrets(state: Path) -> Secrets:
-    path = state / _SECRET
-    if not path.exists():
-        write_new_private_file(path, os.urandom(32).hex().encode())
-    return Secrets(bytes.fromhex(path.read_text().strip()))
-
-
-def sealer(state: Path) -> Sealer:
-    """Seals with the key of the environment, or else with that of a file made once; opens with all of both.
-
-    So a server that starts with a file can be given its key by the environment later, and back.
-    """
-    path, given = state / _SEALING_KEY, os.environ.get(SEALING_KEY_VARIABLE)
-    keys = () if given is None else keys_in(given)
-    if given is None and not path.exists():
-        write_new_private_file(path, base64.b64encode(os.urandom(KEY_BYTES)) + b"\n")
-    if path.exists():
-        keys += keys_in(read_private_file(path).decode("ascii", "replace"))
-    return Sealer(keys)
 
 
 def json_list(variable: str, default: tuple[str, ...]) -> tuple[str, ...]:

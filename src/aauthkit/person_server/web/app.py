@@ -5,7 +5,7 @@ Whoever starts it hands in the database, the keys and the agents; routes of othe
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,6 @@ from aauthkit.clock import Clock
 from aauthkit.describing import METADATA, TEXT, Caller, describes, members
 from aauthkit.discovery import Discovery
 from aauthkit.flow import AsyncFetcher
-from aauthkit.keys import PrivateKey
 from aauthkit.person_server.asking import Asking
 from aauthkit.person_server.attempts import CodeAttempts
 from aauthkit.person_server.callers import Callers
@@ -42,6 +41,7 @@ from aauthkit.person_server.revocation.outbox import Outbox
 from aauthkit.person_server.revocation.service import RevocationService
 from aauthkit.person_server.sealed import Sealer
 from aauthkit.person_server.settings import PersonServerSettings
+from aauthkit.person_server.signing import SigningKeys
 from aauthkit.person_server.storage import DecisionStore, PersonStore, RevocationStore, RuleStore, SessionStore
 from aauthkit.person_server.storage.conversation import ConversationStore
 from aauthkit.person_server.storage.inbox import InboxStore
@@ -90,8 +90,8 @@ class Parts:
 
     settings: PersonServerSettings
     engine: AsyncEngine
-    keys: Mapping[str, PrivateKey]
-    """One signing key a draft, by the draft's name."""
+    keys: SigningKeys
+    """What this server signs with now, by the draft's name, and what it signed with before."""
     secrets: Secrets
     sealer: Sealer
     """Encrypts what is secret and must be read again, before it is stored."""
