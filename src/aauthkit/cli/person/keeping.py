@@ -50,7 +50,6 @@ class Keeping:
 
     sealer: Sealer
     secrets: Secrets
-    """What handles, codes and CSRF tokens are derived from."""
     keys: SigningKeys
 
 
@@ -60,7 +59,7 @@ async def kept(engine: AsyncEngine, state: Path, clock: Clock) -> Keeping:
     store = await key_store(engine, state, clock, seals=seals)
     keys = SigningKeys(store, clock)
     await keys.read()
-    return Keeping(sealer=seals, secrets=await _secrets(store, state), keys=keys)
+    return Keeping(sealer=seals, secrets=await server_secrets(store, state), keys=keys)
 
 
 async def key_store(engine: AsyncEngine, state: Path, clock: Clock, *, seals: Sealer | None = None) -> KeyStore:
@@ -77,7 +76,8 @@ async def key_store(engine: AsyncEngine, state: Path, clock: Clock, *, seals: Se
     return store
 
 
-async def _secrets(store: KeyStore, state: Path) -> Secrets:
+async def server_secrets(store: KeyStore, state: Path) -> Secrets:
+    """What handles, codes and CSRF tokens are derived from, and the seals of the audit log."""
     path = state / _SECRET_FILE
     secret = await store.ensure_secret(_SECRET, partial(_secret_in, path))
     if path.exists():

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from aauthkit.agent_provider import storage as agent_storage
 from aauthkit.agent_provider.storage.reporting import reporting_to
+from aauthkit.cli.person.keeping import sealer, server_secrets
 from aauthkit.cli.person.provider_log import write_down
 from aauthkit.clock import Clock, SystemClock
 from aauthkit.database import migrate as migrate_tables
@@ -24,6 +25,7 @@ from aauthkit.errors import ConfigurationError, InvalidRequest
 from aauthkit.identifiers import origin_of, server_identifier
 from aauthkit.person_server import storage as person_storage
 from aauthkit.person_server.storage.audit import AuditLog, with_audit_log
+from aauthkit.person_server.storage.keys import KeyStore
 
 _DATABASE = "person.db"
 _MIGRATIONS = (agent_storage.MIGRATIONS, person_storage.MIGRATIONS)
@@ -47,11 +49,12 @@ async def migrated_database(
 ) -> AsyncIterator[AsyncEngine]:
     """The database as this version expects it; what is decided in it is written down, sealed by the server's key."""
     _prepare(state)
-    log = AuditLog(clock or SystemClock(), server_secrets(state))
-    engine = reporting_to(with_audit_log(open_database(database or state / _DATABASE), log), write_down)
+    clock = clock or SystemClock()
+    engine = open_database(database or state / _DATABASE)
     try:
         await migrate_tables(engine, _MIGRATIONS)
-        yield engine
+        secrets = await server_secrets(KeyStore(engine, clock, sealer(state)), state)
+        yield reporting_to(with_audit_log(engine, AuditLog(clock, secrets)), write_down)
     finally:
         await engine.dispose()
 
