@@ -24,7 +24,16 @@ from aauthkit.errors import (
 from aauthkit.flow import Fetched
 from aauthkit.person_server.revocation import outbox
 from aauthkit.person_server.states import State
-from aauthkit.person_server.storage import DecisionStore, Depends, Kind, NewRequest, Presented, Subagent, refuse_revoked
+from aauthkit.person_server.storage import (
+    Agreement,
+    DecisionStore,
+    Depends,
+    Kind,
+    NewRequest,
+    Presented,
+    Subagent,
+    refuse_revoked,
+)
 from aauthkit.person_server.storage.revocation_schema import deliveries
 from tests.person_server.revoking import RESOURCE, STOCK, Records, Told, provider, records, revoke, server, until
 from tests.person_server.world import ISSUER, World, world_at
@@ -355,7 +364,7 @@ async def test_requests_of_a_revoked_agent_token_end_and_others_do_not__11_12_5(
         jwk = {"kty": "OKP"}
         sub = Subagent(agent="aauth:a+s@x.example", jti="a-1", expires_at=9_999_999_999, jwk=jwk)
         store = await pending(found, "for-sub", agent_token_jti="a-3", subagent=sub)
-        await store.approve("for-sub", decided_by="p", answer_text=None, remembered_until=0.0, single_use=frozenset())
+        await store.approve("for-sub", decided_by="p", answer_text=None, agreement=Agreement(until=0.0))
         assert (await revoke(world, provider(world), "a-1")).status_code == 200
         assert await state_of(store, "one") == (State.REVOKED, "agent token")
         assert await state_of(store, "other") == (State.WAITING, None)

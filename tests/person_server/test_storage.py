@@ -25,6 +25,7 @@ from aauthkit.person_server import storage
 from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.states import OPEN, TRANSITIONS, State, out_of_time, sources_of
 from aauthkit.person_server.storage import (
+    Agreement,
     DecisionStore,
     IssuedToken,
     NewRequest,
@@ -110,9 +111,7 @@ def stored_bytes(folder: Path) -> bytes:
 
 async def decide(store: DecisionStore, pending_id: str, target: State) -> bool:
     if target is State.APPROVED:
-        return await store.approve(
-            pending_id, decided_by="p", answer_text=None, remembered_until=9e9, single_use=frozenset()
-        )
+        return await store.approve(pending_id, decided_by="p", answer_text=None, agreement=Agreement(until=9e9))
     return await store.deny(pending_id, decided_by="p", answer_text=None)
 
 
@@ -171,8 +170,7 @@ async def test_what_was_replaced_since_it_was_seen_is_not_approved(
     values: dict[str, Any] = {
         "decided_by": "p",
         "answer_text": None,
-        "remembered_until": 9e9,
-        "single_use": frozenset(),
+        "agreement": Agreement(until=9e9),
     }
     # A resource may give two tokens the same `jti`.
     for other in (
@@ -316,7 +314,7 @@ import asyncio, sys
 from aauthkit.clock import FixedClock
 from aauthkit.database import open_database
 from aauthkit.person_server.codes import Secrets
-from aauthkit.person_server.storage import DecisionStore
+from aauthkit.person_server.storage import Agreement, DecisionStore
 from aauthkit.person_server.storage.audit import AuditLog, with_audit_log
 
 async def main():
@@ -324,7 +322,7 @@ async def main():
     engine = with_audit_log(open_database(sys.argv[1]), AuditLog(clock, Secrets(bytes(32))))
     store = DecisionStore(engine, clock)
     assert await store.approve(
-        "one", decided_by="p", answer_text=None, remembered_until=9e9, single_use=frozenset()
+        "one", decided_by="p", answer_text=None, agreement=Agreement(until=9e9)
     )
     print("decided", flush=True)
     await asyncio.Event().wait()

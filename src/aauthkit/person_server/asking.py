@@ -134,12 +134,18 @@ def draft_of(request: PendingRequest) -> Draft:
     return DRAFTS[request.draft]
 
 
+def declined(request: PendingRequest) -> Denied:
+    """`denied` (§11.9.4), with what the person said about it: the detail explains this one occurrence (§11.9.2)."""
+    said = f" They say: {request.answer_text}" if request.answer_text else ""
+    return Denied(f"The person declined this request.{said}")
+
+
 def _repeated(stored: PendingRequest) -> Deferred:
     """The same request posted again joins the one that waits; one that was decided is not asked again."""
     if stored.state in OPEN or stored.state is State.APPROVED:
         return Deferred(request=stored)
     if stored.outcome is State.DENIED:
-        raise Denied("The person declined this request.")
+        raise declined(stored)
     raise Expired("This request is over; fetch a fresh resource token and ask again.")
 
 

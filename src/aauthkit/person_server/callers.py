@@ -15,7 +15,7 @@ from aauthkit.keys import PublicKey
 from aauthkit.person_server.chaining import UpstreamTokens
 from aauthkit.person_server.ports import AgentDirectory, KnownAgent
 from aauthkit.person_server.settings import PersonServerSettings
-from aauthkit.person_server.storage import AcceptedAgentToken, DecisionStore, PendingRequest, Subagent, Upstream
+from aauthkit.person_server.storage import AcceptedAgentToken, DecisionStore, Holder, PendingRequest, Subagent, Upstream
 from aauthkit.person_server.subagents import SubagentTokens
 from aauthkit.tokens.agent import AgentToken
 from aauthkit.verify import VerifiedRequest
@@ -53,6 +53,17 @@ class Requester:
     @property
     def jkt(self) -> str:
         return self.key.thumbprint
+
+    def holder(self, resource: str, account: str | None = None) -> Holder:
+        """Whom the person agrees with when they let it act at the resource."""
+        return Holder(
+            person_id=self.person_id,
+            agent_issuer=self.token.issuer,
+            agent=self.principal,
+            resource=resource,
+            via=self.via,
+            account=account or "",
+        )
 
     @property
     def not_after(self) -> int:

@@ -11,15 +11,25 @@ import json
 from dataclasses import dataclass
 
 from aauthkit.clock import Clock
-from aauthkit.errors import AAuthError, AgentRevoked, Conflict, Expired, InvalidCode, NotFound, RateLimited
+from aauthkit.errors import (
+    AAuthError,
+    AgentRevoked,
+    Conflict,
+    Expired,
+    InvalidCode,
+    InvalidRequest,
+    NotFound,
+    RateLimited,
+)
 from aauthkit.person_server.attempts import CodeAttempts, TooManyAttempts
 from aauthkit.person_server.callbacks import outcome_of_error
 from aauthkit.person_server.codes import code_hash, normalise_code
+from aauthkit.person_server.durations import Remember, term
 from aauthkit.person_server.openid import SignInAnew
 from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.settings import ALWAYS_ASK, PersonServerSettings
 from aauthkit.person_server.states import OPEN, State
-from aauthkit.person_server.storage import DecisionStore, PendingRequest
+from aauthkit.person_server.storage import ACT_AS_PERSON, Agreement, DecisionStore, PendingRequest
 from aauthkit.person_server.storage.conversation import ConversationStore
 from aauthkit.person_server.waiting import Changes
 
@@ -39,6 +49,21 @@ class Decider:
 
     def may_decide(self, request: PendingRequest) -> bool:
         return self.person_id is None or self.person_id == request.person_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What a person says about a request."""
+
+    approved: bool
+    scopes: frozenset[str] | None = None
+    """The scopes they allow; None for all that is asked for."""
+    remember: Remember | None = None
+    """For how long; None for what the server remembers by itself."""
+    answer_text: str | None = None
+    """Why not, in their words; the agent is told."""
+    seen: str | None = None
+    """The `version` they looked at: what the agent put in its place meanwhile is not approved."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,26 +107,26 @@ class Consents:
         """The person's own request, now being looked at."""
         return await self._looked_at(await self.own(decider, pending_id))
 
-    async def decide(
-        self, decider: Decider, pending_id: str, *, approved: bool, answer_text: str | None, seen: str | None = None
-    ) -> PendingRequest:
-        """Decide once; raises `NotFound`, or `Conflict` when it was decided already or its time is over.
+    async def decide(self, decider: Decider, pending_id: str, decision: Decision) -> PendingRequest:
+        """Decide once, and return the request as it is then.
 
-        ``seen`` is the `version` the person looked at: what the agent put in its place meanwhile is not approved.
+        Raises `NotFound`, `InvalidRequest` for a scope that was not asked for or a duration that is not offered, and
+        `Conflict` when it was decided already, its time is over, or it is not what was looked at any more.
         """
         request = await self.own(decider, pending_id)
         if request.state not in OPEN:
             raise Conflict(how_it_ended(request))
-        if approved:
+        agreement = self._agreement(request, decision)
+        if agreement is not None:
             self.check_sign_in(decider, request)
             await self._check_agent(request)
-            await self._check_seen(request, seen)
+            await self._check_seen(request, decision.seen)
             if request.resource_interaction is not None:
                 raise Conflict("The resource needs you at its own page first; open the request to go there.")
-        if not await self._decided(decider, request, approved=approved, answer_text=answer_text):
+        if not await self._decided(decider, request, decision, agreement):
             raise Conflict("This request changed or was decided a moment ago; look again.")
         self.changes.announce(pending_id, request.person_id)
-        return request
+        return await self.decisions.by_id(pending_id) or request
 
     def check_sign_in(self, decider: Decider, request: PendingRequest) -> None:
         """`prompt=login`: whoever allows it signed in since the request was made. Raises `SignInAnew`."""
@@ -155,19 +180,32 @@ class Consents:
         if (seen is None and replaced) or seen not in (None, version_of(request)):
             raise Conflict("The agent changed its request while you looked at it; look again.")
 
+    def _agreement(self, request: PendingRequest, decision: Decision) -> Agreement | None:
+        """What is agreed to; None when that is nothing. To allow no scope at all is to deny."""
+        if decision.scopes is not None and not decision.scopes.issubset(request.scope.split()):
+            raise InvalidRequest("The decision names a scope that was not asked for.")
+        now = self.clock.now()
+        chosen = term(decision.remember, self.settings, now)
+        if not decision.approved or (decision.scopes is not None and not decision.scopes):
+            return None
+        once = term(Remember.ONCE, self.settings, now)
+        every = frozenset({*request.scope.split(), ACT_AS_PERSON})
+        return Agreement(
+            granted=decision.scopes,
+            until=chosen.until,
+            single_use=every if chosen.once else ALWAYS_ASK,
+            single_use_until=once.until,
+            left_out_until=now + self.settings.left_out.total_seconds(),
+        )
+
     async def _decided(
-        self, decider: Decider, request: PendingRequest, *, approved: bool, answer_text: str | None
+        self, decider: Decider, request: PendingRequest, decision: Decision, agreement: Agreement | None
     ) -> bool:
-        decided_by = decider.person_id or f"open-consent for {request.person_id}"
-        if not approved:
-            return await self.decisions.deny(request.id, decided_by=decided_by, answer_text=answer_text)
+        decided_by, text = decider.person_id or f"open-consent for {request.person_id}", decision.answer_text
+        if agreement is None:
+            return await self.decisions.deny(request.id, decided_by=decided_by, answer_text=text)
         return await self.decisions.approve(
-            request.id,
-            decided_by=decided_by,
-            answer_text=answer_text,
-            remembered_until=self.clock.now() + self.settings.remembered.total_seconds(),
-            single_use=ALWAYS_ASK,
-            as_seen=request,
+            request.id, decided_by=decided_by, answer_text=text, agreement=agreement, as_seen=request
         )
 
     async def _check_agent(self, request: PendingRequest) -> None:

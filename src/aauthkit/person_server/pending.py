@@ -16,7 +16,6 @@ from aauthkit.errors import (
     AAuthError,
     Abandoned,
     AgentRevoked,
-    Denied,
     Expired,
     ExpiredResourceToken,
     Gone,
@@ -32,7 +31,7 @@ from aauthkit.errors import (
     RevokedUpstreamToken,
     SlowDown,
 )
-from aauthkit.person_server.asking import Deferred, draft_of
+from aauthkit.person_server.asking import Deferred, declined, draft_of
 from aauthkit.person_server.callers import Callers, Requester
 from aauthkit.person_server.codes import hashed
 from aauthkit.person_server.issuing import Grant, Granted, TokenIssuer, rests_on
@@ -49,7 +48,6 @@ _SLOW_DOWN_SECONDS = 5
 _HAD_ITS_ANSWER = "This request has had its answer; make a new one."
 
 _REFUSALS: dict[State, tuple[type[AAuthError], str]] = {
-    State.DENIED: (Denied, "The person declined this request."),
     State.EXPIRED: (Expired, "Nobody decided in time; ask again when the person is there."),
     State.ABANDONED: (Abandoned, "The person opened this request and did not decide."),
     State.FAILED: (InvalidCode, "Too many wrong codes were tried; make a new request."),
@@ -117,8 +115,7 @@ class PendingEndpoint:
         if request.state is State.APPROVED:
             return await self._deliver(requester, request)
         await self._finish(request)
-        refusal, sentence = _REFUSALS[request.state]
-        raise refusal(f"{sentence} It was the {request.ended_by}." if request.ended_by else sentence)
+        raise _refusal(request)
 
     async def _wait(self, request: PendingRequest, wait: timedelta) -> PendingRequest:
         # Whose turn it is, the agent's, does not change while it waits.
@@ -183,7 +180,7 @@ class PendingEndpoint:
             Grant(
                 draft=draft_of(request),
                 resource=request.resource,
-                scope=request.scope,
+                scope=request.to_carry,
                 consented=True,
                 presented=request.presented,
                 account=request.account,
@@ -193,3 +190,10 @@ class PendingEndpoint:
     async def _finish(self, request: PendingRequest) -> None:
         if not await self.decisions.deliver(request.id, answered=request.state):
             raise Gone(_HAD_ITS_ANSWER)
+
+
+def _refusal(request: PendingRequest) -> AAuthError:
+    if request.state is State.DENIED:
+        return declined(request)
+    kind, sentence = _REFUSALS[request.state]
+    return kind(f"{sentence} It was the {request.ended_by}." if request.ended_by else sentence)

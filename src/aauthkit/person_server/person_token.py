@@ -56,18 +56,8 @@ class PersonTokenEndpoint:
             subagent_token=request.subagent_token,
         )
         await self._note(requester, resource)
-        if not await self._asks(requester, resource, request.terms):
-            granted, record = await self.issuer.person_token(requester, resource)
-            resting = rests_on(requester, issuer=self.settings.issuer)
-            await self.decisions.record_person_token(
-                record,
-                principal=requester.principal,
-                via=requester.via,
-                rests_on=resting,
-                names=Names(agent=requester.name),
-            )
-            return granted
-        return await self._defer(requester, resource, request.terms)
+        granted = await self._at_once(requester, resource, request.terms)
+        return granted or await self._defer(requester, resource, request.terms)
 
     async def _note(self, requester: Requester, resource: str) -> None:
         """§7.1 "Retention": each resource obliges us to keep a directed `sub`, so one agent gets only so many."""
@@ -82,19 +72,25 @@ class PersonTokenEndpoint:
         if not noted:
             raise RateLimited("This agent asked for too many different resources; wait a while.", retry_after=3600)
 
-    async def _asks(self, requester: Requester, resource: str, terms: Terms) -> bool:
+    async def _at_once(self, requester: Requester, resource: str, terms: Terms) -> Granted | None:
         if terms.insists:
-            return True
-        if not asks_to_act(resource, await self.rules.rules_for(requester.person_id)):
-            return False
-        agreed = await self.decisions.agreed_scopes(
-            person_id=requester.person_id,
-            agent_issuer=requester.token.issuer,
-            agent=requester.principal,
-            resource=resource,
+            return None
+        standing = await self.decisions.standing(requester.holder(resource))
+        asks = asks_to_act(resource, await self.rules.rules_for(requester.person_id))
+        if asks and ACT_AS_PERSON not in standing.agreed:
+            return None
+        granted, record = await self.issuer.person_token(requester, resource)
+        recorded = await self.decisions.record(
+            record,
+            principal=requester.principal,
             via=requester.via,
+            spending=standing.once if asks else frozenset(),
+            uncollected_since=self.clock.now() - self.settings.collection_time.total_seconds(),
+            rests_on=rests_on(requester, issuer=self.settings.issuer),
+            names=Names(agent=requester.name),
         )
-        return ACT_AS_PERSON not in agreed
+        # False: another request has just spent what was agreed to once, so the person is asked again.
+        return granted if recorded else None
 
     async def _defer(self, requester: Requester, resource: str, terms: Terms) -> Deferred:
         self.asking.check_reachable(terms, DRAFT_11)

@@ -75,7 +75,13 @@ class PersonServerSettings:
     collection_time: timedelta = timedelta(minutes=10)
     """How long an approved request waits for its agent, for instance while this server restarts."""
     remembered: timedelta = timedelta(hours=24)
-    """How long a person is not asked again for what they agreed to. A day: the life of an agent token."""
+    """How long a person is not asked again for what they agreed to without saying how long. A day: the life of an agent
+    token."""
+    longest_remembered: timedelta | None = None
+    """The longest a person may choose. None: until they take it back, as their agents are theirs."""
+    left_out: timedelta = timedelta(minutes=10)
+    """How long an agent hears `denied` when it asks again for a scope its person left out; then they are asked anew.
+    As long as they had to decide; they can end it at once in the page."""
     longest_wait: timedelta = timedelta(seconds=45)
     """The longest answer to `Prefer: wait`: below the minute at which proxies give up."""
     poll_interval: timedelta = timedelta(seconds=1)
@@ -98,6 +104,8 @@ class PersonServerSettings:
             endpoint_url(self.openid.issuer, development=self.development)
         except InvalidRequest as error:
             raise ConfigurationError(f"The person server cannot start: {error.detail}") from error
+        if self.longest_remembered is not None and self.remembered > self.longest_remembered:
+            raise ConfigurationError("The person server cannot start: remembered is longer than longest_remembered.")
 
     @property
     def authority(self) -> str:

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 
 from aauthkit.clock import Clock
 from aauthkit.drafts import SPOKEN, Draft
-from aauthkit.errors import InvalidRequest
+from aauthkit.errors import Denied, InvalidRequest
 from aauthkit.person_server.asking import Asking, Deferred, Terms, shown_scopes
 from aauthkit.person_server.callers import Callers, Requester
 from aauthkit.person_server.issuing import Grant, Granted, TokenIssuer, rests_on
 from aauthkit.person_server.policy import scopes_to_ask
 from aauthkit.person_server.resources import ResourceDescription, Resources, known_scopes
 from aauthkit.person_server.settings import ALWAYS_ASK, IDENTITY_SCOPES, PersonServerSettings
-from aauthkit.person_server.storage import AUTH, DecisionStore, Presented, RuleStore
+from aauthkit.person_server.storage import AUTH, DecisionStore, Presented, RuleStore, Standing
 from aauthkit.person_server.storage.telling import Names
 from aauthkit.tokens.claims import AS_RESOURCE_TOKEN, parse
 from aauthkit.tokens.resource import ResourceToken
@@ -72,7 +72,11 @@ class TokenEndpoint:
         )
         asked = await self.judge(requester, request, draft)
         await self.callers.still_standing(requester)
-        granted = await self._at_once(requester, asked, request.terms)
+        standing = await self.decisions.standing(
+            requester.holder(asked.resource_token.issuer, asked.resource_token.account)
+        )
+        _refuse_left_out(asked, standing)
+        granted = await self._at_once(requester, asked, request.terms, standing)
         return granted or await self._defer(requester, asked, request.terms)
 
     async def judge(self, requester: Requester, request: TokenRequest, draft: Draft) -> Asked:
@@ -96,20 +100,12 @@ class TokenEndpoint:
         always = ALWAYS_ASK | (IDENTITY_SCOPES.keys() if asked.draft.person_tokens else frozenset())
         return scopes_to_ask(asked.scopes, await self.rules.rules_for(requester.person_id), always=always)
 
-    async def _at_once(self, requester: Requester, asked: Asked, terms: Terms) -> Granted | None:
+    async def _at_once(self, requester: Requester, asked: Asked, terms: Terms, standing: Standing) -> Granted | None:
         resource = asked.resource_token.issuer
         if terms.insists or asked.resource_token.interaction is not None:
             return None
         to_ask = await self.to_ask(requester, asked)
-        agreed = await self.decisions.agreed_scopes(
-            person_id=requester.person_id,
-            agent_issuer=requester.token.issuer,
-            agent=requester.principal,
-            resource=resource,
-            via=requester.via,
-            account=asked.resource_token.account or "",
-        )
-        if not agreed.issuperset(to_ask):
+        if not standing.agreed.issuperset(to_ask):
             return None
         upstream = requester.upstream
         granted, record = await self.issuer.auth_token(
@@ -118,7 +114,7 @@ class TokenEndpoint:
                 draft=asked.draft,
                 resource=resource,
                 scope=" ".join(asked.scopes),
-                consented=agreed.issuperset(asked.scopes) or (upstream is not None and upstream.consented),
+                consented=standing.agreed.issuperset(asked.scopes) or (upstream is not None and upstream.consented),
                 presented=asked.presented,
                 account=asked.resource_token.account,
             ),
@@ -127,7 +123,7 @@ class TokenEndpoint:
             record,
             principal=requester.principal,
             via=requester.via,
-            spending=ALWAYS_ASK.intersection(to_ask),
+            spending=standing.once.intersection(to_ask),
             uncollected_since=self.clock.now() - self.settings.collection_time.total_seconds(),
             rests_on=rests_on(
                 requester,
@@ -185,6 +181,20 @@ def _check_members(verified: VerifiedRequest, request: TokenRequest, draft: Draf
         raise InvalidRequest(f"Sign with an agent token of draft {draft.name}, as the resource token is.")
     if request.presented_token is None:
         raise InvalidRequest("The member presented_token is required: the token the resource was shown.")
+
+
+def _refuse_left_out(asked: Asked, standing: Standing) -> None:
+    """What the person has just left out is denied for a while, whatever is asked for beside it.
+
+    An agent that needs it comes back with the same wish at once, as its resource tells it to. It hears that the person
+    said no, which ends the matter: the person is not asked over and over, and the agent is not given the token again
+    that did not suffice.
+    """
+    left_out = [scope for scope in asked.scopes if scope in standing.left_out]
+    if left_out:
+        raise Denied(
+            f"The person did not allow {' '.join(left_out)} a moment ago; ask for what they allowed, or later."
+        )
 
 
 def _check_hint(resource_token: ResourceToken, terms: Terms) -> None:

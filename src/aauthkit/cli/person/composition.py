@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,7 @@ from aauthkit.agent_provider import storage as agent_storage
 from aauthkit.agent_provider import web as agent_web
 from aauthkit.agent_provider.enrolment import AgentProvider
 from aauthkit.agent_provider.settings import ProviderSettings
+from aauthkit.authz.reading import duration
 from aauthkit.cli.person.keeping import Keeping, kept
 from aauthkit.cli.person.options import ServeOptions
 from aauthkit.cli.person.state import identifier, json_list, migrated_database
@@ -170,6 +172,7 @@ def _provider_settings(asked: ServeOptions) -> ProviderSettings:
 
 
 def _person_server_settings(asked: ServeOptions) -> PersonServerSettings:
+    longest = _longest_remembered(asked)
     return PersonServerSettings(
         issuer=asked.issuer,
         development=asked.development,
@@ -182,7 +185,18 @@ def _person_server_settings(asked: ServeOptions) -> PersonServerSettings:
         resources=_trusted_resources(asked),
         intermediaries=_trusted_intermediaries(asked),
         open_consent=asked.open_consent,
+        remembered=min(longest or timedelta.max, PersonServerSettings.remembered),
+        longest_remembered=longest,
     )
+
+
+def _longest_remembered(asked: ServeOptions) -> timedelta | None:
+    if asked.longest_remembered is None:
+        return None
+    try:
+        return duration(asked.longest_remembered)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--longest-remembered {error.detail}") from None
 
 
 def _trusted_resources(asked: ServeOptions) -> Trust:

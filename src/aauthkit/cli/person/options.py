@@ -24,6 +24,8 @@ class ServeOptions:
     trusted_resources: tuple[str, ...] = ("any",)
     trusted_intermediaries: tuple[str, ...] = ()
     unasked_resources: tuple[str, ...] = ()
+    longest_remembered: str | None = None
+    """A duration such as `8h`; None lets people say until they take it back."""
     database: str | None = None
     development: bool = False
     open_consent: bool = False

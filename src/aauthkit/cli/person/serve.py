@@ -54,6 +54,12 @@ from aauthkit.cli.person.state import database_option, state_option
     metavar="URL|any",
     help="Where agents may act as their people without asking them first; nowhere unless named.",
 )
+@click.option(
+    "--longest-remembered",
+    metavar="DURATION",
+    help="The longest a person may let what they agreed to be remembered, such as 8h; until they take it back "
+    "unless named.",
+)
 @database_option
 @click.option("--development", is_flag=True, help="Allow http and ports, for loopback names.")
 @click.option("--open-consent", is_flag=True, help="Decisions need no sign-in. Test harnesses on loopback only.")

@@ -12,13 +12,26 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aauthkit.database import writing
-from aauthkit.person_server.audit import Outcome
+from aauthkit.person_server.audit import Event, Outcome
 from aauthkit.person_server.states import State, sources_of
 from aauthkit.person_server.storage import audit
-from aauthkit.person_server.storage.consents import ConsentStore, agreed_to, is_uncollected, remember, spend
+from aauthkit.person_server.storage.consents import (
+    ConsentStore,
+    Use,
+    granted_of,
+    is_uncollected,
+    remember,
+    spend,
+)
 from aauthkit.person_server.storage.guesses import GuessStore
 from aauthkit.person_server.storage.issued import IssuedStore, record, record_person
-from aauthkit.person_server.storage.records import IssuedPersonToken, IssuedToken, PendingRequest
+from aauthkit.person_server.storage.records import (
+    ACT_AS_PERSON,
+    Agreement,
+    IssuedPersonToken,
+    IssuedToken,
+    PendingRequest,
+)
 from aauthkit.person_server.storage.requests import RequestStore, move, pending
 from aauthkit.person_server.storage.revocations import Depends, refuse_revoked
 from aauthkit.person_server.storage.schema import pending_requests
@@ -42,8 +55,7 @@ class DecisionStore(RequestStore, ConsentStore, IssuedStore, GuessStore):
         *,
         decided_by: str,
         answer_text: str | None,
-        remembered_until: float,
-        single_use: frozenset[str],
+        agreement: Agreement,
         as_seen: PendingRequest | None = None,
     ) -> bool:
         """Approve and remember what was agreed, both or neither; False when it is too late or already decided.
@@ -52,37 +64,26 @@ class DecisionStore(RequestStore, ConsentStore, IssuedStore, GuessStore):
         """
         now = self._clock.now()
         async with writing(self._engine) as connection:
+            request = await pending(connection, pending_requests.c.id == pending_id)
+            if request is None:
+                return False
+            seen = as_seen or request
             moved = await move(
                 connection,
                 pending_id,
                 State.APPROVED,
                 still_open_at=now,
-                as_seen=as_seen,
+                as_seen=seen,
                 outcome=State.APPROVED,
                 decided_at=now,
                 decided_by=decided_by,
                 answer_text=answer_text,
+                granted_scope=" ".join(granted_of(seen, agreement.granted)),
             )
             if not moved:
                 return False
-            request = await pending(connection, pending_requests.c.id == pending_id)
-            if request is None:
-                return False
-            for scope in agreed_to(request):
-                await remember(
-                    connection, request, scope, now=now, until=remembered_until, single_use=scope in single_use
-                )
-            once = set(agreed_to(request)) <= single_use
-            await audit.append(
-                connection,
-                of_request(
-                    request,
-                    Outcome.APPROVED,
-                    actor=decider(decided_by, request.person_id),
-                    until=int(remembered_until),
-                    most_uses=1 if once else None,
-                ),
-            )
+            await remember(connection, seen, agreement, now=now)
+            await audit.append(connection, _told(seen, agreement, decided_by))
             return True
 
     async def deny(self, pending_id: str, *, decided_by: str, answer_text: str | None) -> bool:
@@ -131,14 +132,13 @@ class DecisionStore(RequestStore, ConsentStore, IssuedStore, GuessStore):
             )
             if moved.rowcount != 1:
                 return False
+            if issued is None:
+                return True
             request = await pending(connection, pending_requests.c.id == pending_id)
-            if isinstance(issued, IssuedPersonToken):
-                await record_person(connection, issued)
-            elif issued is not None:
-                await record(connection, issued)
-                if request is not None:
-                    await spend(connection, issued, request.principal, request.via)
-            if issued is not None and request is not None:
+            await _write_down(connection, issued)
+            if request is not None:
+                use = Use.by(issued, principal=request.principal, via=request.via)
+                await spend(connection, use, now=self._clock.now())
                 names = Names(
                     agent=request.agent_name, resource=request.resource_name, scopes=request.scope_descriptions
                 )
@@ -147,7 +147,7 @@ class DecisionStore(RequestStore, ConsentStore, IssuedStore, GuessStore):
 
     async def record(
         self,
-        issued: IssuedToken,
+        issued: IssuedToken | IssuedPersonToken,
         *,
         via: str,
         spending: frozenset[str],
@@ -161,36 +161,42 @@ class DecisionStore(RequestStore, ConsentStore, IssuedStore, GuessStore):
         False, and nothing written, when not every scope of `spending` was left to spend. What was approved after
         `uncollected_since` and is still to be fetched is not: an approval is one token, the one its request gets.
         """
-        grantee = principal or issued.agent
-        async with writing(self._engine) as connection:
-            await _refuse_revoked(connection, rests_on)
-            consent = await approval_of(connection, issued, principal=grantee, via=via)
-            spent = await spend(connection, issued, grantee, via)
-            # Asked after spending: an approval that came between is seen here, one just delivered was spent there.
-            if spent < len(spending) or (
-                spending and await is_uncollected(connection, issued, grantee, via, spending, since=uncollected_since)
-            ):
-                await connection.rollback()
-                return False
-            await record(connection, issued)
-            await audit.append(connection, of_token(issued, names or Names(), via=via, consent=consent))
-            return True
-
-    async def record_person_token(
-        self,
-        issued: IssuedPersonToken,
-        *,
-        principal: str | None = None,
-        via: str = "",
-        rests_on: Rest | None = None,
-        names: Names | None = None,
-    ) -> None:
-        """Write down a person token that is about to be given without asking."""
+        use = Use.by(issued, principal=principal or issued.agent, via=via)
         async with writing(self._engine) as connection:
             await _refuse_revoked(connection, rests_on)
             consent = await approval_of(connection, issued, principal=principal or issued.agent, via=via)
-            await record_person(connection, issued)
+            spent = await spend(connection, use, now=self._clock.now())
+            # Asked after spending: an approval that came between is seen here, one just delivered was spent there.
+            if spent < len(spending) or (
+                spending and await is_uncollected(connection, use.holder, spending, since=uncollected_since)
+            ):
+                await connection.rollback()
+                return False
+            await _write_down(connection, issued)
             await audit.append(connection, of_token(issued, names or Names(), via=via, consent=consent))
+            return True
+
+
+def _told(request: PendingRequest, agreement: Agreement, decided_by: str) -> Event:
+    """That it was allowed: what of it, and until when at the latest."""
+    granted = granted_of(request, agreement.granted)
+    once = agreement.single_use.issuperset(granted or (ACT_AS_PERSON,))
+    until = agreement.single_use_until if once else agreement.until
+    return of_request(
+        request,
+        Outcome.APPROVED,
+        actor=decider(decided_by, request.person_id),
+        scope=" ".join(granted),
+        until=None if until is None else int(until),
+        most_uses=1 if once else None,
+    )
+
+
+async def _write_down(connection: AsyncConnection, issued: IssuedToken | IssuedPersonToken) -> None:
+    if isinstance(issued, IssuedPersonToken):
+        await record_person(connection, issued)
+    else:
+        await record(connection, issued)
 
 
 async def _refuse_revoked(connection: AsyncConnection, rests_on: Rest | None) -> None:

@@ -137,11 +137,32 @@ class PendingRequest(NewRequest):
     answer_text: str | None
     ended_by: str | None = None
     """Which token was revoked, when that ended the request."""
+    granted_scope: str | None = None
+    """What of ``scope`` the person allowed; None as long as they have not, and in requests of older servers."""
+
+    @property
+    def to_carry(self) -> str:
+        """The scope of the token this request was approved for (AAuth-11 §11.10: never more than was asked)."""
+        return self.scope if self.granted_scope is None else self.granted_scope
 
     @property
     def ended_by_token(self) -> bool:
         """Whether a token it depends on is what bounds its time, not the person's ten minutes."""
         return any(token and token.expires_at <= self.expires_at for token in (self.upstream, self.presented))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """Whom an agreement is about: a person, the agent they let act, where, in which chain, for which account."""
+
+    person_id: str
+    agent_issuer: str
+    agent: str
+    """The principal of a request: the agent, or in a chain of draft 11 the intermediary."""
+    resource: str
+    via: str
+    account: str = ""
+    """Empty when none is named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,8 +177,49 @@ class Consent:
     via: str
     single_use: bool
     granted_at: float
+    expires_at: float | None
+    """None: until the person takes it back."""
+    account: str = ""
+    used_at: float | None = None
+    """When a token last rested on it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """One scope a person left out when they allowed the others; they are not asked about it again for a while."""
+
+    id: str
+    agent_issuer: str
+    agent: str
+    resource: str
+    scope: str
+    via: str
+    left_out_at: float
     expires_at: float
     account: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What holds for one agent at one resource, scope by scope; those of ``once`` are among those agreed to."""
+
+    agreed: frozenset[str] = frozenset()
+    once: frozenset[str] = frozenset()
+    left_out: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """What a person says when they allow a request; times are Unix seconds."""
+
+    until: float | None
+    """None: until they take it back."""
+    single_use: frozenset[str] = frozenset()
+    """Scopes spent by the next token, whichever was chosen for the others."""
+    single_use_until: float | None = None
+    granted: frozenset[str] | None = None
+    """The scopes allowed; None for all that was asked."""
+    left_out_until: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,7 +46,8 @@ logins = Table(
 # resource_token_jti), the agent token (agent_issuer, agent_token_jti), the upstream token (upstream_issuer,
 # upstream_jti); `ended_by` says which of them was revoked. JSON: presented (the presented token), subagent,
 # resource_words (what the resource says of itself), agent_words (platform, device and hints, the agent's own),
-# resource_interaction (AAuth-11 §7.2.3).
+# resource_interaction (AAuth-11 §7.2.3). `granted_scope` is what of `scope` the person allowed, which the token carries
+# (§11.10); NULL until then, and in requests that were approved before a person could choose.
 pending_requests = Table(
     "ps_pending",
     metadata,
@@ -94,12 +95,14 @@ pending_requests = Table(
     Column("agent_words", Text, nullable=False),
     Column("resource_interaction", Text),
     Column("ended_by", Text),
+    Column("granted_scope", Text),
 )
 
 # What a person agreed to, scope by scope, so that a fresh resource token does not ask again. `via` is the chain the
-# agent acted for, empty when it acted for itself. `single_use` is spent by the next token. The scope '' stands for
-# acting at the resource as the person at all, which a person token lets an agent do; `agent` is a request's principal.
-# What was agreed to for one account at the resource (AAuth-11 §11.11) is not agreed to for another; '' is none named.
+# agent acted for, empty when it acted for itself. `single_use` is spent by the next token; without `expires_at` it
+# holds until it is taken back; `used_at` is when a token last rested on it. The scope '' stands for acting at the
+# resource as the person at all, which a person token lets an agent do; `agent` is a request's principal. What was
+# agreed to for one account at the resource (AAuth-11 §11.11) is not agreed to for another; '' is none named.
 # `request_id` is the request whose approval it comes from, by which the audit log counts its uses.
 consents = Table(
     "ps_consents",
@@ -113,10 +116,28 @@ consents = Table(
     Column("via", Text, nullable=False),
     Column("single_use", Boolean, nullable=False),
     Column("granted_at", Double, nullable=False),
-    Column("expires_at", Double, nullable=False),
+    Column("expires_at", Double),
     Column("account", Text, nullable=False),
     Column("request_id", Text),
+    Column("used_at", Double),
     Index("uq_ps_consents", "person_id", "agent_issuer", "agent", "resource", "scope", "via", "account", unique=True),
+)
+
+# Scopes a person left out of what they allowed, for as long as they are not asked about them again. Whom and what the
+# columns name is said at `ps_consents`.
+left_out = Table(
+    "ps_left_out",
+    metadata,
+    Column("person_id", Text, ForeignKey("ps_persons.id"), primary_key=True),
+    Column("agent_issuer", Text, primary_key=True),
+    Column("agent", Text, primary_key=True),
+    Column("resource", Text, primary_key=True),
+    Column("scope", Text, primary_key=True),
+    Column("via", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("left_out_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
 )
 
 # The one opaque name a person has at a resource (DESIGN §4 rule 13).

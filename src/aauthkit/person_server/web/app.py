@@ -36,6 +36,7 @@ from aauthkit.person_server.openid import OpenIDClient
 from aauthkit.person_server.pending import PendingEndpoint
 from aauthkit.person_server.person_token import PersonTokenEndpoint
 from aauthkit.person_server.ports import AgentDirectory
+from aauthkit.person_server.presenting import Presenting
 from aauthkit.person_server.resources import Resources
 from aauthkit.person_server.revocation.outbox import Outbox
 from aauthkit.person_server.revocation.service import RevocationService
@@ -134,6 +135,7 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         changes=changes,
         clock=parts.clock,
     )
+    presenting = Presenting(settings=settings, directory=parts.directory, persons=persons, secrets=parts.secrets)
     revocation = RevocationService(
         store=parts.revocations,
         outbox=parts.outbox,
@@ -175,6 +177,7 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         settings,
         sessions=sessions,
         consents=consents,
+        presenting=presenting,
         decisions=decisions,
         rules=rules,
         directory=parts.directory,

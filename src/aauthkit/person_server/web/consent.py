@@ -6,6 +6,7 @@ import hmac
 import logging
 from urllib.parse import urlencode
 
+from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -20,16 +21,20 @@ from aauthkit.person_server.clarification import (
     answers_questions,
 )
 from aauthkit.person_server.codes import Secrets
-from aauthkit.person_server.consent import Consents, Decider, how_it_ended, version_of
+from aauthkit.person_server.consent import Consents, Decider, Decision, how_it_ended, version_of
+from aauthkit.person_server.durations import remember_in
 from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.states import OPEN, State
 from aauthkit.person_server.storage import PendingRequest
 from aauthkit.person_server.web.sessions import Sessions, SignedIn
-from aauthkit.person_server.web.showing import Showing, one_of, page, text_in
+from aauthkit.person_server.web.showing import Showing, one_of, page, text_in, words_in
 from aauthkit.tokens.resource import ResourceInteraction
 
 _log = logging.getLogger("aauthkit.person_server")
+# A resource token of the longest length names about a thousand scopes at most that anybody could read.
+_MOST_FIELDS = 1100
+_LONGEST_REASON = 1000
 
 
 class ConsentPages(Showing):
@@ -160,12 +165,12 @@ class ConsentPages(Showing):
 
     @page
     async def decide(self, request: Request) -> Response:
-        signed_in, form = await self.form(request)
+        signed_in, form = await self.form(request, fields=_MOST_FIELDS)
         decision = one_of(form, "decision", {"approve": State.APPROVED, "deny": State.DENIED, "leave": State.ABANDONED})
         decider, pending_id = _decider(signed_in), request.path_params["pending_id"]
-        callback, seen = form.get("callback"), form.get("seen")
+        callback = form.get("callback")
         try:
-            found = await self._decided(decider, pending_id, decision, seen if isinstance(seen, str) else None)
+            found = await self._decided(decider, pending_id, decision, form)
         except Conflict:
             found = await self._consents.own(decider, pending_id)
             if found.state in OPEN:
@@ -179,15 +184,14 @@ class ConsentPages(Showing):
             _log.exception("a decision could not be recorded")
             return self._failed(signed_in, accepted, error)
         accepted = await accepted_callback(callback, found, self._directory)
-        back = with_error(accepted, callback_error(decision)) if accepted else None
-        return self.show("decided.html", signed_in, request=found, outcome=str(decision), callback=back)
+        outcome = State.ABANDONED if decision is State.ABANDONED else found.outcome or decision
+        back = with_error(accepted, callback_error(outcome)) if accepted else None
+        return self.show("decided.html", signed_in, request=found, outcome=str(outcome), callback=back)
 
-    async def _decided(self, decider: Decider, pending_id: str, decision: State, seen: str | None) -> PendingRequest:
-        if decision is State.ABANDONED:
+    async def _decided(self, decider: Decider, pending_id: str, outcome: State, form: FormData) -> PendingRequest:
+        if outcome is State.ABANDONED:
             return await self._consents.abandon(decider, pending_id)
-        return await self._consents.decide(
-            decider, pending_id, approved=decision is State.APPROVED, answer_text=None, seen=seen
-        )
+        return await self._consents.decide(decider, pending_id, _decision(form, approved=outcome is State.APPROVED))
 
     async def _over(self, signed_in: SignedIn, found: PendingRequest, callback: object) -> Response:
         """What is over says how it ended, and tells it to where the person came from (§7.3.1)."""
@@ -208,6 +212,19 @@ class ConsentPages(Showing):
         code, status = ("temporarily_unavailable", 503) if temporarily else ("server_error", 500)
         sentence = "Your decision could not be recorded; nothing was allowed."
         return self.show("over.html", signed_in, status=status, sentence=sentence, callback=with_error(callback, code))
+
+
+def _decision(form: FormData, *, approved: bool) -> Decision:
+    """What the form says. Its boxes count where it says that it has them: what is not ticked is not sent."""
+    seen, remember = form.get("seen"), form.get("remember")
+    ticked = frozenset(scope for scope in form.getlist("scope") if isinstance(scope, str))
+    return Decision(
+        approved=approved,
+        scopes=ticked if "choosing" in form else None,
+        remember=remember_in(remember if approved else None),
+        answer_text=None if approved else words_in(form, "reason", longest=_LONGEST_REASON),
+        seen=seen if isinstance(seen, str) else None,
+    )
 
 
 def _decoded(callback: str | None) -> str | None:

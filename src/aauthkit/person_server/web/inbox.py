@@ -38,7 +38,7 @@ from aauthkit.person_server.states import OPEN, State
 from aauthkit.person_server.storage import DecisionStore
 from aauthkit.person_server.storage.inbox import RELAYED, InboxItem, Kind, PermissionRule
 from aauthkit.person_server.waiting import Changes
-from aauthkit.person_server.web.person import when
+from aauthkit.person_server.web.presentation import when
 from aauthkit.person_server.web.sessions import CSRF_HEADER, Sessions, SignedIn
 from aauthkit.person_server.web.showing import Showing, one_of, page, text_in
 from aauthkit.serving import answer, json_object, read_body, text_member

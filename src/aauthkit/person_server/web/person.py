@@ -7,7 +7,6 @@ agent means nothing here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -23,7 +22,6 @@ from aauthkit.describing import (
     Schema,
     describes,
     list_of,
-    map_of,
     members,
     or_null,
     status,
@@ -33,45 +31,47 @@ from aauthkit.describing import (
 from aauthkit.errors import Conflict, InvalidRequest, NotFound, PolicyDenied
 from aauthkit.identifiers import is_loopback
 from aauthkit.person_server.callbacks import accepted_callback, callback_error, with_error
-from aauthkit.person_server.consent import Consents, Decider
+from aauthkit.person_server.consent import Consents, Decider, Decision
+from aauthkit.person_server.durations import Remember, remember_in
 from aauthkit.person_server.openid import NotSignedIn
 from aauthkit.person_server.policy import KINDS, RESOURCE, rule_value
 from aauthkit.person_server.ports import AgentDirectory, KnownAgent, WaitingEnrolment
+from aauthkit.person_server.presenting import Presenting
 from aauthkit.person_server.revocation.service import RevocationService
 from aauthkit.person_server.settings import PersonServerSettings
-from aauthkit.person_server.states import OPEN, State
 from aauthkit.person_server.storage import (
     SERVER,
     Consent,
     DecisionStore,
     IssuedToken,
-    PendingRequest,
+    LeftOut,
     RecipientOutcome,
     RuleStore,
+)
+from aauthkit.person_server.web.presentation import (
+    PRESENTATION,
+    REQUEST,
+    presentation_json,
+    request_json,
+    when,
 )
 from aauthkit.person_server.web.sessions import CSRF_HEADER, Sessions, SignedIn
 from aauthkit.serving import answer, json_object, read_body, text_member
 
-_LONGEST_ANSWER = 4096
+_LONGEST_ANSWER, _LONGEST_NAME = 4096, 256
 
 # What is sent and answered, in the words of `describing`. The functions under "Shapes" below make the answers.
-REQUEST = members(
+_DECISION = members(
+    {"approved": TRUTH},
     {
-        "pending_id": TEXT,
-        "agent_name": TEXT,
-        "agent_id": TEXT,
-        "on_behalf_of": list_of(TEXT),
-        "resource_name": TEXT,
-        "resource_iss": TEXT,
-        "scopes": map_of(TEXT),
-        "asked_scopes": list_of(TEXT),
-        "justification": TEXT,
-        "status": TEXT,
-        "created_at": TIME,
-        "expires_at": TIME,
-    }
+        "scopes": or_null(list_of(text(_LONGEST_NAME, required=True))),
+        "remember": or_null(words(*Remember)),
+        "reason": or_null(text(_LONGEST_ANSWER)),
+        "answer_text": or_null(text(_LONGEST_ANSWER)),
+        "seen": or_null(text(_LONGEST_NAME)),
+        "callback": or_null(TEXT),
+    },
 )
-_DECISION = members({"approved": TRUTH}, {"answer_text": or_null(text(_LONGEST_ANSWER)), "callback": or_null(TEXT)})
 _ENROLMENT = members(
     {"id": TEXT, "agent_name": TEXT, "stable_jkt": TEXT, "created_at": TIME, "expires_at": TIME, "status": TEXT}
 )
@@ -96,6 +96,21 @@ _CONSENT = members(
         "resource_iss": TEXT,
         "scope": TEXT,
         "granted_at": TIME,
+        "expires_at": or_null(TIME),
+        "once": TRUTH,
+        "account": or_null(TEXT),
+        "used_at": or_null(TIME),
+    }
+)
+_LEFT_OUT = members(
+    {
+        "id": TEXT,
+        "agent_id": TEXT,
+        "on_behalf_of": list_of(TEXT),
+        "resource_iss": TEXT,
+        "scope": TEXT,
+        "account": or_null(TEXT),
+        "left_out_at": TIME,
         "expires_at": TIME,
     }
 )
@@ -125,6 +140,7 @@ class PersonEndpoints:
         *,
         sessions: Sessions,
         consents: Consents,
+        presenting: Presenting,
         decisions: DecisionStore,
         rules: RuleStore,
         directory: AgentDirectory,
@@ -133,6 +149,7 @@ class PersonEndpoints:
         self._settings = settings
         self._sessions = sessions
         self._consents = consents
+        self._presenting = presenting
         self._decisions = decisions
         self._rules = rules
         self._directory = directory
@@ -153,6 +170,8 @@ class PersonEndpoints:
             Route("/person/tokens/{jti}/revoke", self.revoke_token, methods=["POST"]),
             Route("/person/consents", self.remembered, methods=["GET"]),
             Route("/person/consents/{id}", self.withdraw, methods=["DELETE"]),
+            Route("/person/left-out", self.left_out, methods=["GET"]),
+            Route("/person/left-out/{id}", self.ask_again, methods=["DELETE"]),
             Route("/admin/issued-tokens", self.issued_tokens, methods=["GET"]),
             Route("/admin/consent-scopes", self.consent_scopes, methods=["GET"]),
             Route("/admin/consent-scopes", self.add_consent_scope, methods=["POST"]),
@@ -164,14 +183,14 @@ class PersonEndpoints:
     @describes(
         "The request of an interaction code, which is used up",
         Caller.PERSON,
-        {200: REQUEST},
+        {200: PRESENTATION},
         query={"code": TEXT},
         refuses=(403, 404, 408, 410, 429),
     )
     async def consent(self, request: Request) -> Response:
         decider = await self._decider(request)
         found = await self._consents.arrive(decider, request.query_params.get("code", ""))
-        return answer(200, request_json(found))
+        return answer(200, presentation_json(await self._presenting.of(found)))
 
     @describes(
         "Decide a request",
@@ -186,14 +205,16 @@ class PersonEndpoints:
         approved = members.get("approved")
         if not isinstance(approved, bool):
             raise InvalidRequest("The member approved is true or false.")
-        decided = await self._consents.decide(
-            decider,
-            request.path_params["pending_id"],
+        decision = Decision(
             approved=approved,
-            answer_text=text_member(members, "answer_text", longest=_LONGEST_ANSWER, lines=True),
+            scopes=_scopes_in(members),
+            remember=remember_in(members.get("remember")),
+            answer_text=_reason_in(members),
+            seen=text_member(members, "seen", longest=_LONGEST_NAME),
         )
+        decided = await self._consents.decide(decider, request.path_params["pending_id"], decision)
         callback = await accepted_callback(members.get("callback"), decided, self._directory)
-        error = callback_error(State.APPROVED if approved else State.DENIED)
+        error = callback_error(decided.outcome)
         return answer(200, {} if callback is None else {"redirect_url": with_error(callback, error)})
 
     # Looking
@@ -245,6 +266,15 @@ class PersonEndpoints:
         person_id = (await self._sessions.required(request)).person.id
         return answer(200, [consent_json(consent) for consent in await self._decisions.consents_of(person_id)])
 
+    @describes(
+        "Scopes left out a moment ago, not asked about",
+        Caller.PERSON,
+        {200: list_of(_LEFT_OUT)},
+    )
+    async def left_out(self, request: Request) -> Response:
+        person_id = (await self._sessions.required(request)).person.id
+        return answer(200, [left_out_json(found) for found in await self._decisions.left_out_of(person_id)])
+
     @describes("Tokens issued to the person's agents", Caller.PERSON, {200: list_of(_ISSUED)})
     async def issued_tokens(self, request: Request) -> Response:
         person_id = (await self._sessions.required(request)).person.id
@@ -283,11 +313,25 @@ class PersonEndpoints:
         recipients = await self._revocation.revoke_token(request.path_params["jti"], person_id)
         return answer(200, {"status": "revoked", "recipients": recipients_json(recipients)})
 
-    @describes("Forget something agreed to", Caller.PERSON, {200: members({})}, refuses=(404,))
+    @describes(
+        "Forget something agreed to",
+        Caller.PERSON,
+        {200: members({})},
+        query={"whole": words("true", "false")},
+        refuses=(404,),
+    )
     async def withdraw(self, request: Request) -> Response:
-        person_id = (await self._changing(request)).person.id
-        if not await self._decisions.withdraw(request.path_params["id"], person_id):
+        """One scope, or with `?whole=true` all that was agreed to for the same agent at the same resource."""
+        person_id, whole = (await self._changing(request)).person.id, request.query_params.get("whole") == "true"
+        if not await self._decisions.withdraw(request.path_params["id"], person_id, whole=whole):
             raise NotFound("You have not agreed to that, or not any more.")
+        return answer(200, {})
+
+    @describes("Be asked again about a scope that was left out", Caller.PERSON, {200: members({})}, refuses=(404,))
+    async def ask_again(self, request: Request) -> Response:
+        person_id = (await self._changing(request)).person.id
+        if not await self._decisions.ask_again(request.path_params["id"], person_id):
+            raise NotFound("You have left out no such scope, or may be asked about it already.")
         return answer(200, {})
 
     @describes("Be asked about a scope, or a prefix of scopes", Caller.PERSON, {200: _RULES}, takes=_RULE)
@@ -347,23 +391,6 @@ def _on_this_machine(request: Request) -> bool:
 # Shapes
 
 
-def request_json(found: PendingRequest) -> dict[str, Any]:
-    return {
-        "pending_id": found.id,
-        "agent_name": found.agent_name,
-        "agent_id": found.agent,
-        "on_behalf_of": list(found.upstream.agents) if found.upstream else [],
-        "resource_name": found.resource_name,
-        "resource_iss": found.resource,
-        "scopes": dict(found.scope_descriptions),
-        "asked_scopes": found.asked_scope.split(),
-        "justification": found.justification,
-        "status": "pending" if found.state in OPEN else _outcome(found),
-        "created_at": when(found.created_at),
-        "expires_at": when(found.expires_at),
-    }
-
-
 def enrolment_json(found: WaitingEnrolment) -> dict[str, Any]:
     return {
         "id": found.id,
@@ -399,7 +426,23 @@ def consent_json(consent: Consent) -> dict[str, Any]:
         "resource_iss": consent.resource,
         "scope": consent.scope,
         "granted_at": when(consent.granted_at),
-        "expires_at": when(consent.expires_at),
+        "expires_at": None if consent.expires_at is None else when(consent.expires_at),
+        "once": consent.single_use,
+        "account": consent.account or None,
+        "used_at": None if consent.used_at is None else when(consent.used_at),
+    }
+
+
+def left_out_json(found: LeftOut) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "agent_id": found.agent,
+        "on_behalf_of": found.via.split(),
+        "resource_iss": found.resource,
+        "scope": found.scope,
+        "account": found.account or None,
+        "left_out_at": when(found.left_out_at),
+        "expires_at": when(found.expires_at),
     }
 
 
@@ -426,12 +469,21 @@ async def rules_json(rules: RuleStore, person_id: str) -> dict[str, Any]:
     }
 
 
-def when(unix_seconds: float) -> str:
-    return datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="seconds")
+def _scopes_in(members: Mapping[str, Any]) -> frozenset[str] | None:
+    scopes = members.get("scopes")
+    if scopes is None:
+        return None
+    if not isinstance(scopes, list) or not all(isinstance(scope, str) and scope for scope in scopes):
+        raise InvalidRequest("The member scopes is a list of scopes.")
+    return frozenset(scopes)
 
 
-def _outcome(found: PendingRequest) -> str:
-    return str(found.outcome or State.EXPIRED)
+def _reason_in(members: Mapping[str, Any]) -> str | None:
+    """What the person says to the agent; `reason` and the older `answer_text` are one."""
+    given = [text_member(members, name, longest=_LONGEST_ANSWER, lines=True) for name in ("reason", "answer_text")]
+    if all(given):
+        raise InvalidRequest("Send reason or answer_text, not both.")
+    return given[0] or given[1]
 
 
 def _rule_in(members: Mapping[str, Any]) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from aauthkit.describing import COUNT, TEXT, TIME, TRUTH, Caller, describes, lis
 from aauthkit.errors import NotFound
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.storage import Method, Session, SessionStore
-from aauthkit.person_server.web.person import when
+from aauthkit.person_server.web.presentation import when
 from aauthkit.person_server.web.sessions import CSRF_HEADER, Sessions, SignedIn
 from aauthkit.person_server.web.showing import Showing, page
 from aauthkit.serving import answer

@@ -20,7 +20,7 @@ from aauthkit.person_server.markdown import safe_html
 from aauthkit.person_server.openid import NotSignedIn, SignInAnew
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.web.sessions import Sessions, SignedIn
-from aauthkit.serving import read_body
+from aauthkit.serving import read_body, text_member
 
 P = TypeVar("P", bound="Showing")
 
@@ -91,12 +91,12 @@ class Showing:
         wanted = {"return_to": here} | ({"anew": "1"} if anew else {})
         return RedirectResponse(f"/ui/login?{urlencode(wanted)}", status_code=303)
 
-    async def form(self, request: Request) -> tuple[SignedIn, FormData]:
-        """The person and the form, its CSRF token checked."""
+    async def form(self, request: Request, *, fields: int = 20) -> tuple[SignedIn, FormData]:
+        """The person and the form of at most so many ``fields``, its CSRF token checked."""
         signed_in = await self._sessions.required(request)
         # Read under the common limit, so that parsing the form reads from memory.
         request._body = await read_body(request)
-        form = await request.form(max_files=0, max_fields=20)
+        form = await request.form(max_files=0, max_fields=fields)
         given = form.get("csrf_token")
         self._sessions.check_csrf(request, signed_in, given if isinstance(given, str) else None)
         return signed_in, form
@@ -107,6 +107,12 @@ def text_in(form: FormData, name: str) -> str:
     if not isinstance(value, str):
         raise InvalidRequest(f"The form has no {name}.")
     return value
+
+
+def words_in(form: FormData, name: str, *, longest: int) -> str | None:
+    """A person's own words, if they wrote any; browsers send line ends of their own. Raises `InvalidRequest`."""
+    members = {name: str(form.get(name, "")).replace("\r\n", "\n").strip()}
+    return text_member(members, name, longest=longest, lines=True) or None
 
 
 def one_of(form: FormData, name: str, meanings: dict[str, Any]) -> Any:
