@@ -14,6 +14,7 @@ import pytest
 from aauthkit import jwt as jws
 from aauthkit.keys import PrivateKey
 from tests.person_server.native import NativeResource
+from tests.person_server.streaming import streaming
 from tests.person_server.talking import TALKS, TalkingAgent, person_token, talking_agent
 from tests.person_server.world import Person, World, code_of, world_at
 
@@ -121,12 +122,11 @@ async def test_the_answer_is_shown_to_the_person_as_the_agents_own_words__7_4(ta
 
 async def test_a_waiting_page_is_told_of_the_answer(talk: Talk) -> None:
     await talk.ask()
-    known = (await talk.person.client.get("/person/news")).json()["version"]
-    waiting = asyncio.create_task(talk.person.client.get("/person/news", params={"known": known}))
-    await asyncio.sleep(0.1)
-    await talk.answer()
-    async with asyncio.timeout(1.5):
-        assert (await waiting).json()["version"] != known
+    async with streaming(talk.person) as stream:
+        await talk.answer()
+        event = await stream.event()
+    requests = (await talk.person.client.get("/person/requests")).json()
+    assert event.data == {"kind": "request", "id": requests[0]["pending_id"]}
 
 
 @pytest.mark.conformance("11:§7.5.2-3")
@@ -362,14 +362,14 @@ async def test_a_tampered_resource_token_is_refused(talk: Talk) -> None:
 async def test_a_withdrawn_request_is_gone_and_the_person_is_told__7_5_2_3(talk: Talk, asked: bool) -> None:
     if asked:
         await talk.ask()
-    known = (await talk.person.client.get("/person/news")).json()["version"]
+    known = (await talk.person.client.get("/person/waiting")).json()["version"]
     seen = await talk.page()
     assert (await talk.agent.withdraw(talk.pending)).status_code == 204
     for request in (talk.poll(), talk.answer(), talk.agent.withdraw(talk.pending)):
         gone = await request
         assert (gone.status_code, gone.json()["error"]) == (410, "gone")
         assert gone.headers["content-type"] == "application/problem+json"
-    assert (await talk.person.client.get("/person/news", params={"known": known})).json()["version"] != known
+    assert (await talk.person.client.get("/person/waiting")).json()["version"] != known
     assert "The agent withdrew its request" in await talk.page()
     assert "withdrawn" in (await talk.person.client.get("/ui/requests")).text
     data = dict(re.findall(r'name="(seen|csrf_token)" value="([^"]*)"', seen)) | {"decision": "approve"}

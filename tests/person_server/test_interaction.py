@@ -13,6 +13,7 @@ import pytest
 from aauthkit.httpsig.message import Message
 from aauthkit.httpsig.sign import sign_message
 from tests.person_server.native import NativeResource
+from tests.person_server.streaming import streaming
 from tests.person_server.talking import TalkingAgent, talking_agent
 from tests.person_server.world import ISSUER, Person, World, code_of, world_at
 
@@ -323,7 +324,7 @@ async def test_nothing_in_the_inbox_is_answered_without_the_token_of_the_page(wo
     anybody = world.browser()
     assert (await anybody.post(f"/person/inbox/{item['id']}", json={"answer": "x"})).status_code == 401
     assert (await anybody.get("/person/inbox")).status_code == 401
-    assert (await anybody.get("/person/news")).status_code == 401
+    assert (await anybody.get("/person/events")).status_code == 401
 
 
 @pytest.mark.attack
@@ -417,13 +418,10 @@ async def test_polling_in_a_busy_loop_is_told_to_slow_down(world: World) -> None
 
 async def test_an_open_page_is_told_what_is_new(world: World) -> None:
     agent, person = await talking_agent(world), await world.person()
-    known = (await person.client.get("/person/news")).json()["version"]
-    waiting = asyncio.create_task(person.client.get("/person/news", params={"known": known}))
-    await asyncio.sleep(0.1)
-    assert not waiting.done()
-    await asked(agent, type="question", question="Now?")
-    async with asyncio.timeout(1.5):
-        assert (await waiting).json()["version"] != known
+    async with streaming(person) as stream:
+        await asked(agent, type="question", question="Now?")
+        event = await stream.event()
+    assert event.data == {"kind": "inbox", "id": (await inbox(person))[0]["id"]}
 
 
 async def test_the_metadata_names_the_endpoints(world: World) -> None:

@@ -174,7 +174,7 @@ async def test_an_open_page_that_looks_for_news_is_no_use_of_it(world: World) ->
     person = await signed_in(world, "mcp-user")
     for _ in range(2):
         world.pass_time(minutes=29)
-        assert (await person.client.get("/person/news")).status_code == 200
+        assert (await person.client.get("/person/waiting")).status_code == 200
     world.pass_time(minutes=2)
     assert not await knows(person)
 

@@ -32,6 +32,7 @@ from aauthkit.httpsig.sign import sign_message
 from aauthkit.keys import PrivateKey, b64url_encode, jwks
 from aauthkit.person_server.signing import SigningKeys
 from aauthkit.person_server.storage import PersonStore
+from aauthkit.person_server.waiting import Changes
 from aauthkit.sigkey.jkt_jwt import delegate
 from aauthkit.tokens.resource import build_resource_token
 from tests.person_server.described import DescribedTransport
@@ -242,6 +243,7 @@ class World:
         self.keys: Mapping[str, PrivateKey] = {}
         """The server's own signing keys, by draft, as they were when the world began."""
         self.client = self.browser()
+        self.changes = Changes()
         self._resources: dict[str, Resource] = {}
 
     def browser(self, **headers: str) -> httpx2.AsyncClient:
@@ -305,9 +307,13 @@ async def world_at(state: Path, *, clock: FixedClock | None = None, **options: A
         "development": True,
     }
     asked = ServeOptions(**settings | options)
-    async with application(asked, clock=clock, network=network, calls=network, openid_transport=idp.transport) as app:
+    changes = Changes()
+    async with application(
+        asked, clock=clock, network=network, calls=network, openid_transport=idp.transport, changes=changes
+    ) as app:
         world = World(app, state, clock, network, idp)
         world.keys = await keys_of(state, clock)
+        world.changes = changes
         try:
             yield world
         finally:

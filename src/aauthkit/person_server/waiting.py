@@ -44,6 +44,12 @@ class Changes:
 
     def __init__(self) -> None:
         self._waiting: dict[str, set[asyncio.Event]] = {}
+        self.closed = False
+
+    def close(self) -> None:
+        """The server stops: whoever waits is let go with what is true now, and nobody waits any more."""
+        self.closed = True
+        self.announce(*list(self._waiting))
 
     def announce(self, *keys: str) -> None:
         """Something about a request, or in the view of a person, was committed."""
@@ -53,6 +59,8 @@ class Changes:
 
     async def pause(self, key: str, *, longest: timedelta) -> None:
         """Until something is announced under ``key``, or the time is over; for pages that show what is new."""
+        if self.closed:
+            return
         event = asyncio.Event()
         waiters = self._waiting.setdefault(key, set())
         waiters.add(event)
@@ -95,7 +103,10 @@ class Changes:
         deadline = loop.time() + longest.total_seconds()
         current = await read(request.id) or request
         while (
-            current.state is request.state and current.state in _PERSONS_TURN and (left := deadline - loop.time()) > 0
+            not self.closed
+            and current.state is request.state
+            and current.state in _PERSONS_TURN
+            and (left := deadline - loop.time()) > 0
         ):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(event.wait(), min(left, _LOOK_AGAIN))

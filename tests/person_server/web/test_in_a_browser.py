@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 import uvicorn
 
+from aauthkit.cli.person.serve import Server
 from tests.accessibility import accessibility_problems
 from tests.demo.ui.conftest import ARGUMENTS, CHROMIUM
 from tests.person_server import native, world
@@ -25,7 +26,7 @@ from tests.person_server.talking import TALKS, TalkingAgent, person_token, talki
 from tests.person_server.world import Person, World, code_of, world_at
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, BrowserContext, Page
+    from playwright.async_api import Browser, BrowserContext, Page, Route
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 
@@ -53,14 +54,10 @@ async def look(page: Page, name: str) -> None:
     assert await accessibility_problems(page) == [], name
 
 
-async def watching(page: Page) -> None:
-    """A page begins to watch a moment after it is shown; what changes before that it learns with the next change."""
-    await page.wait_for_timeout(1_500)
-
-
 @asynccontextmanager
-async def _served(app: object, listener: socket.socket) -> AsyncIterator[None]:
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))  # type: ignore[arg-type]
+async def _served(running_world: World, listener: socket.socket) -> AsyncIterator[None]:
+    """As `aauth person serve` serves; what does not end by itself when it is told to is a fault."""
+    server = Server(uvicorn.Config(running_world.app, log_level="warning"), running_world.changes)
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield
@@ -77,7 +74,7 @@ async def _staged(state: Path, browser: Browser, *, script: bool, phone: bool, d
         for module in (world, native):
             patched.setattr(module, "ISSUER", issuer)
         options: dict[str, Any] = {"issuer": issuer, "listen": urlsplit(issuer).netloc}
-        async with world_at(state, **options) as running, _served(running.app, listener):
+        async with world_at(state, **options) as running, _served(running, listener):
             context = await browser.new_context(
                 java_script_enabled=script,
                 viewport={"width": 390, "height": 844} if phone else {"width": 1100, "height": 900},
@@ -129,7 +126,6 @@ async def test_a_person_asks_the_agent_and_decides(stage: Stage, request: pytest
     await page.locator("#ask").click()
     await page.get_by_text("Waiting for the agent's answer").wait_for()
     await look(page, f"{how}-asked")
-    await watching(page)
     asked = await stage.agent.poll(pending.headers["location"], wait=1)
     assert asked.json()["clarification"] == "Why do you need to write?"
     await stage.agent.respond(
@@ -203,7 +199,6 @@ async def test_a_withdrawal_is_told_on_the_open_page(stage: Stage, request: pyte
     pending = await stage.agent.person(stage.resource.issuer, capabilities=TALKS)
     page = await stage.page(f"/ui/consent.html?code={code_of(pending)}")
     await look(page, f"{how}-person-token")
-    await watching(page)
     assert (await stage.agent.withdraw(pending)).status_code == 204
     if how == "plain":
         await page.reload()
@@ -216,9 +211,47 @@ async def test_what_somebody_writes_is_not_taken_away(tmp_path: Path, browser: B
         pending = await stage.agent.person(stage.resource.issuer, capabilities=TALKS)
         page = await stage.page(f"/ui/consent.html?code={code_of(pending)}")
         await page.get_by_label("Ask the agent").fill("Wait, wh")
-        await watching(page)
-        async with page.expect_response(lambda response: "/person/news" in response.url):
+        async with page.expect_response(lambda response: "/person/waiting" in response.url):
             await stage.agent.post("/interaction", type="question", question="Something else?")
         await page.locator("#news").wait_for()
         assert await page.get_by_label("Ask the agent").input_value() == "Wait, wh"
         await look(page, "dark-told")
+
+
+async def test_every_open_page_says_that_a_request_waits_and_none_takes_writing_away(
+    tmp_path: Path, browser: Browser
+) -> None:
+    """One page holds the stream for both, and what changed between rendering and listening is not missed."""
+    async with _staged(tmp_path, browser, script=True, phone=False, dark=False) as stage:
+        requests, settings = await stage.page("/ui/requests"), await stage.page("/ui/settings")
+        await settings.get_by_label("Ask me about").fill("cal")
+        await stage.agent.person(stage.resource.issuer, capabilities=TALKS)
+        await requests.get_by_text("Calendar").first.wait_for()
+        await settings.wait_for_function("document.title.startsWith('(1) ')")
+        assert await settings.locator("nav [data-waits=requests]").inner_text() == "1"
+        assert await settings.get_by_label("Ask me about").input_value() == "cal"
+        # Whoever held the stream is gone; the other takes over.
+        await requests.close()
+        await stage.agent.post("/interaction", type="question", question="Window or aisle?")
+        await settings.wait_for_function("document.title.startsWith('(2) ')")
+        assert await settings.get_by_label("Ask me about").input_value() == "cal"
+
+
+async def test_what_changes_while_a_page_loads_is_shown(tmp_path: Path, browser: Browser) -> None:
+    async with _staged(tmp_path, browser, script=True, phone=False, dark=False) as stage:
+        page = await stage.context.new_page()
+
+        async def late(route: Route) -> None:
+            await stage.agent.post("/interaction", type="question", question="Window or aisle?")
+            await route.continue_()
+
+        await page.route("**/watch.js", late, times=1)
+        await page.goto(f"{world.ISSUER}/ui/inbox")
+        await page.get_by_text("Window or aisle?").wait_for()
+
+
+async def test_a_server_stops_with_pages_open(tmp_path: Path, browser: Browser) -> None:
+    async with _staged(tmp_path, browser, script=True, phone=False, dark=False) as stage:
+        page = await stage.context.new_page()
+        async with page.expect_response(lambda response: "/person/events" in response.url):
+            await page.goto(f"{world.ISSUER}/ui/inbox")

@@ -42,6 +42,7 @@ from aauthkit.person_server.revocation.outbox import Outbox
 from aauthkit.person_server.revocation.service import refuse_revoked_agent_token
 from aauthkit.person_server.settings import OpenIDSettings, PersonServerSettings
 from aauthkit.person_server.signing import SigningKeys
+from aauthkit.person_server.waiting import Changes
 from aauthkit.person_server.web.app import Parts, create_app
 from aauthkit.revoking import Revoker
 from aauthkit.server_identity import ServerIdentity
@@ -64,11 +65,12 @@ async def application(
     network: AsyncFetcher | None = None,
     calls: AsyncCaller | None = None,
     openid_transport: httpx2.AsyncBaseTransport | None = None,
+    changes: Changes | None = None,
 ) -> AsyncIterator[ASGIApp]:
     """Both roles as one ASGI application: tables migrated, keys made, parts handed to each other, deliveries going out.
 
     Time, the documents of others, the calls to them and the identity provider can be given, so that a test holds all
-    of them.
+    of them. Whoever stops the server closes ``changes`` first.
     """
     asked.check()
     async with AsyncExitStack() as stack:
@@ -82,7 +84,7 @@ async def application(
             unasked_resources=_unasked_resources(asked),
         )
         keeping = await kept(engine, asked.state, clock)
-        app, outbox = _compose(asked, engine, keeping, clock, network, calls, openid_transport)
+        app, outbox = _compose(asked, engine, keeping, clock, network, calls, openid_transport, changes)
         await stack.enter_async_context(outbox.running())
         await stack.enter_async_context(keeping.keys.following())
         yield app
@@ -96,6 +98,7 @@ def _compose(
     network: AsyncFetcher,
     calls: AsyncCaller,
     openid_transport: httpx2.AsyncBaseTransport | None,
+    changes: Changes | None,
 ) -> tuple[ASGIApp, Outbox]:
     settings, provider_settings = _person_server_settings(asked), _provider_settings(asked)
     keys = keeping.keys
@@ -152,6 +155,7 @@ def _compose(
         fetcher=fetcher,
         clock=clock,
         openid_transport=openid_transport,
+        changes=changes or Changes(),
     )
     provider_routes = agent_web.routes(provider, verifier("jkt-jwt"), clock)
     app = create_app(parts, beside=[Route("/.well-known/jwks.json", key_set, methods=["GET"]), *provider_routes])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import sys
 from typing import Any
 
@@ -13,6 +14,10 @@ import uvicorn
 from aauthkit.cli.person.composition import application
 from aauthkit.cli.person.options import ServeOptions
 from aauthkit.cli.person.state import database_option, state_option
+from aauthkit.person_server.waiting import Changes
+
+# Seconds for whoever reads so slowly that it cannot be told to go; a decision takes a fraction of one.
+_PATIENCE = 5
 
 
 @click.command()
@@ -75,13 +80,34 @@ def serve(**options: Any) -> None:
 
 async def _serve(asked: ServeOptions) -> None:
     host, port = asked.address
-    async with application(asked) as app:
+    changes = Changes()
+    async with application(asked, changes=changes) as app:
         # The access log would show codes and handles, which stand in addresses.
-        config = uvicorn.Config(app, host=host, port=port, access_log=False, log_level="warning", server_header=False)
+        config = uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=_PATIENCE,
+        )
         click.echo(_start_line(asked))
         if asked.open_consent:
             click.echo("WARNING: --open-consent: ANYBODY ON THIS MACHINE DECIDES FOR EVERY PERSON.", err=True)
-        await uvicorn.Server(config).serve()
+        await Server(config, changes).serve()
+
+
+class Server(uvicorn.Server):
+    """Lets those who wait go when it is told to stop; otherwise it would wait for them to leave."""
+
+    def __init__(self, config: uvicorn.Config, changes: Changes) -> None:
+        super().__init__(config)
+        self._changes = changes
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._changes.close()
+        await super().shutdown(sockets)
 
 
 def _start_line(asked: ServeOptions) -> str:

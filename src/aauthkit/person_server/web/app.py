@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -46,14 +46,17 @@ from aauthkit.person_server.signing import SigningKeys
 from aauthkit.person_server.storage import DecisionStore, PersonStore, RevocationStore, RuleStore, SessionStore
 from aauthkit.person_server.storage.conversation import ConversationStore
 from aauthkit.person_server.storage.inbox import InboxStore
+from aauthkit.person_server.storage.views import ViewStore
 from aauthkit.person_server.subagents import SubagentTokens
 from aauthkit.person_server.token import TokenEndpoint
 from aauthkit.person_server.waiting import Changes
+from aauthkit.person_server.watching import Views
 from aauthkit.person_server.web.agents import AgentEndpoints
 from aauthkit.person_server.web.api import description
 from aauthkit.person_server.web.consent import ConsentPages
 from aauthkit.person_server.web.conversation import ConversationEndpoints
-from aauthkit.person_server.web.inbox import InboxPages, News
+from aauthkit.person_server.web.events import Events
+from aauthkit.person_server.web.inbox import InboxPages
 from aauthkit.person_server.web.pages import Pages
 from aauthkit.person_server.web.person import PersonEndpoints
 from aauthkit.person_server.web.revocation import RevocationEndpoints
@@ -108,13 +111,16 @@ class Parts:
     fetcher: AsyncFetcher
     clock: Clock
     openid_transport: httpx2.AsyncBaseTransport | None = None
+    changes: Changes = field(default_factory=Changes)
+    """Whoever stops the server closes it first, so that nobody is waited for."""
 
 
 def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
     """The ASGI application. `beside` are routes of the roles in the same process."""
     settings = parts.settings
     decisions, rules = DecisionStore(parts.engine, parts.clock), RuleStore(parts.engine)
-    persons, changes = PersonStore(parts.engine, parts.clock), Changes()
+    persons, changes = PersonStore(parts.engine, parts.clock), parts.changes
+    views = Views(ViewStore(parts.engine, parts.clock), parts.directory)
     openid = OpenIDClient(
         settings.openid,
         redirect_uri=f"{settings.issuer}/ui/callback",
@@ -123,7 +129,7 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         transport=parts.openid_transport,
     )
     session_store = SessionStore(parts.engine, parts.clock, idle=settings.session_idle)
-    sessions = Sessions(settings, persons, session_store, openid, parts.secrets)
+    sessions = Sessions(settings, persons, session_store, openid, parts.secrets, views)
     conversation = ConversationStore(parts.engine, parts.clock)
     attempts = CodeAttempts(settings=settings, decisions=decisions, used=conversation, clock=parts.clock)
     consents = Consents(
@@ -201,7 +207,7 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
     )
     inbox_pages = InboxPages(settings, sessions=sessions, inbox=inbox, directory=parts.directory, clock=parts.clock)
     session_pages = SessionPages(settings, sessions=sessions, store=session_store)
-    news = News(sessions=sessions, inbox=inbox, decisions=decisions, directory=parts.directory, changes=changes)
+    events = Events(sessions=sessions, store=session_store, views=views, changes=changes)
 
     @describes("The person server's metadata", Caller.ANYBODY, {200: METADATA})
     async def metadata(_request: Request) -> Response:
@@ -228,7 +234,7 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         *talk.routes(),
         *revocation_endpoints.routes(),
         *people.routes(),
-        *news.routes(),
+        *events.routes(),
         *consent_pages.routes(),
         *inbox_pages.routes(),
         *session_pages.routes(),

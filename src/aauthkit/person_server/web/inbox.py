@@ -6,9 +6,7 @@ own click; this server redirects nobody there.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from datetime import timedelta
 from typing import Any
 
 from starlette.datastructures import FormData
@@ -34,10 +32,7 @@ from aauthkit.errors import InvalidRequest, NotFound
 from aauthkit.person_server.inbox import Inbox
 from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.settings import PersonServerSettings
-from aauthkit.person_server.states import OPEN, State
-from aauthkit.person_server.storage import DecisionStore
 from aauthkit.person_server.storage.inbox import RELAYED, InboxItem, Kind, PermissionRule
-from aauthkit.person_server.waiting import Changes
 from aauthkit.person_server.web.presentation import when
 from aauthkit.person_server.web.sessions import CSRF_HEADER, Sessions, SignedIn
 from aauthkit.person_server.web.showing import Showing, one_of, page, text_in
@@ -68,10 +63,6 @@ _RESOLUTION = {
         members({"granted": TRUTH}, {"always": TRUTH, "reason": or_null(text(_LONGEST_ANSWER))}),
     ]
 }
-# A page asks again after this; below what proxies cut off.
-_NEWS_WAIT = timedelta(seconds=20)
-# Another replica's news is seen after at most this long.
-_LOOK_AGAIN = timedelta(seconds=2)
 
 
 class InboxPages(Showing):
@@ -245,55 +236,6 @@ class InboxPages(Showing):
     async def _forget(self, person_id: str, agent: str, action: str) -> None:
         if not await self._inbox.store.remove_rule(person_id, self._directory.issuer, agent, action):
             raise NotFound("There is no such rule any more.")
-
-
-class News:
-    """Tells an open page that something changed: one long poll, answered when what the person would see is another."""
-
-    def __init__(
-        self,
-        *,
-        sessions: Sessions,
-        inbox: Inbox,
-        decisions: DecisionStore,
-        directory: AgentDirectory,
-        changes: Changes,
-    ) -> None:
-        self._sessions = sessions
-        self._inbox = inbox
-        self._decisions = decisions
-        self._directory = directory
-        self._changes = changes
-
-    def routes(self) -> list[Route]:
-        return [Route("/person/news", self.news, methods=["GET"])]
-
-    @describes("Wait for news", Caller.PERSON, {200: members({"version": TEXT})}, query={"known": TEXT})
-    async def news(self, request: Request) -> Response:
-        """`?known=` names what the page shows; without it the answer comes at once."""
-        signed_in = await self._sessions.required(request)
-        known = request.query_params.get("known")
-        version, waited = await self._version(signed_in), timedelta(0)
-        while version == known and waited < _NEWS_WAIT and not await request.is_disconnected():
-            await self._changes.pause(signed_in.person.id, longest=_LOOK_AGAIN)
-            waited += _LOOK_AGAIN
-            version = await self._version(signed_in)
-        return answer(200, {"version": version})
-
-    async def _version(self, signed_in: SignedIn) -> str:
-        person_id = signed_in.person.id
-        requests = [found for found in await self._decisions.requests_of(person_id) if _recent(found.state)]
-        seen: list[Any] = [
-            [(item.id, item.state) for item in await self._inbox.store.items_of(person_id)],
-            [(found.id, found.state is State.CLARIFYING, found.state, found.resource_token_jti) for found in requests],
-            [enrolment.id for enrolment in await self._directory.waiting_enrolments()],
-        ]
-        return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:32]
-
-
-def _recent(state: State) -> bool:
-    """What a page that shows open requests depends on; that the agent fetched its answer changes no page."""
-    return state in OPEN or state is State.WITHDRAWN
 
 
 def item_json(item: InboxItem) -> dict[str, Any]:

@@ -20,10 +20,11 @@ from aauthkit.person_server.devices import device_of
 from aauthkit.person_server.openid import NotSignedIn, OpenIDClient
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.storage import Method, Person, PersonStore, SessionStore
+from aauthkit.person_server.watching import View, Views
 
 CSRF_HEADER = "x-csrf-token"
 # What an open page asks for by itself: nobody need be there, so it does not keep a session alive.
-_BY_ITSELF = frozenset({"/person/news"})
+_BY_ITSELF = frozenset({"/person/events", "/person/waiting"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,8 @@ class SignedIn:
     session_id: str | None = None
     since: float | None = None
     """When they last proved who they are in the session; a bearer token does not say that of its person."""
+    view: View | None = None
+    """What waited for them when they asked for a page, before anything on it was read."""
 
 
 class Sessions:
@@ -47,12 +50,14 @@ class Sessions:
         sessions: SessionStore,
         openid: OpenIDClient,
         server_secrets: Secrets,
+        views: Views,
     ) -> None:
         self._settings = settings
         self._persons = persons
         self._sessions = sessions
         self._openid = openid
         self._secrets = server_secrets
+        self._views = views
         self._secure = urlsplit(settings.issuer).scheme == "https"
         # The prefix makes the browser refuse the cookie from any other host or without TLS.
         prefix = "__Host-" if self._secure else ""
@@ -74,7 +79,8 @@ class Sessions:
         person, session = found
         if request.url.path not in _BY_ITSELF:
             await self._sessions.seen(cookie, session)
-        return SignedIn(person=person, session=cookie, session_id=session.id, since=session.authenticated_at)
+        view = await self._views.look(person.id) if _is_page(request) else None
+        return SignedIn(person=person, session=cookie, session_id=session.id, since=session.authenticated_at, view=view)
 
     async def required(self, request: Request) -> SignedIn:
         signed_in = await self.who(request)
@@ -150,3 +156,8 @@ class Sessions:
 
     def _clear(self, response: Response, name: str) -> None:
         response.delete_cookie(name, path="/", secure=self._secure, httponly=True, samesite="lax")
+
+
+def _is_page(request: Request) -> bool:
+    path: str = request.scope["path"]
+    return path.startswith("/ui/") or path == "/ui"

@@ -67,6 +67,7 @@ class Showing:
             "csrf_token": self._sessions.csrf_token(signed_in) if signed_in else "",
             "issuer": self._settings.issuer,
             "server_name": self._settings.name,
+            "view": signed_in.view if signed_in else None,
         }
         return HTMLResponse(_templates.get_template(template).render(**common, **values), status_code=status)
 
