@@ -37,9 +37,9 @@ from aauthkit.errors import (
 )
 from aauthkit.flow import Flow
 from aauthkit.headers import requirement
+from aauthkit.httpsig.components import BASE_COMPONENTS
 from aauthkit.httpsig.message import Message
 from aauthkit.httpsig.replay import Replays, fingerprint
-from aauthkit.httpsig.sign import BASE_COMPONENTS
 from aauthkit.httpsig.verify import (
     Signature,
     check_coverage,

@@ -6,7 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from aauthkit.httpsig.components import Component, MissingComponent, component_value, signature_base
+from aauthkit.httpsig.components import (
+    BASE_COMPONENTS,
+    Component,
+    MissingComponent,
+    base_component_lines,
+    component_lines,
+    component_value,
+    signature_base,
+)
 from aauthkit.httpsig.message import Message
 from tests.vectors.published import component
 
@@ -87,3 +95,12 @@ def test_what_is_not_bytes_of_a_header_is_missing() -> None:
 def test_bytes_above_ascii_are_signed_as_they_came() -> None:
     message = replace(MESSAGE, headers=(("x-a", "caf\xe9"),))
     assert signature_base(message, [Component("x-a")], "()") == b'"x-a": caf\xe9\n"@signature-params": ()'
+
+
+@pytest.mark.parametrize("url", ["https://A.example:443/p?q", "http://a.example:8080", "https://a.example/%7E//x"])
+def test_the_lines_of_the_base_components_are_those_of_any_components(url: str) -> None:
+    """RFC 9421 §2.5; the four of AAuth-11 §11.3.3.1 are written at once."""
+    message = Message.of("PUT", url, [("signature-key", " sig=hwk "), ("signature-key", "b=c")])
+    for one in (message, replace(message, path="")):
+        lines = base_component_lines(one, one.field("signature-key") or "")
+        assert lines == component_lines(one, map(Component, BASE_COMPONENTS))

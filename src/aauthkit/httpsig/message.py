@@ -46,7 +46,7 @@ class Message:
             body=body,
         )
 
-    @cached_property
+    @property
     def normalised_authority(self) -> str:
         """RFC 9421 §2.2.3: lower case, without the scheme's default port."""
         return self.authority.lower().removesuffix(_DEFAULT_PORTS.get(self.scheme, "\0"))

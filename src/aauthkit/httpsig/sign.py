@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import secrets
 from binascii import b2a_base64
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from aauthkit.errors import CannotSign
-from aauthkit.httpsig.components import MissingComponent, base_of, plain_value
+from aauthkit.httpsig.components import (
+    BASE_COMPONENTS,
+    MissingComponent,
+    base_component_lines,
+    base_of,
+    plain_value,
+)
 from aauthkit.httpsig.digest import content_digest
 from aauthkit.httpsig.fields import MalformedField, quoted
 from aauthkit.httpsig.message import Message
 from aauthkit.keys import PrivateKey
 
-BASE_COMPONENTS = ("@method", "@authority", "@path", "signature-key")
 SIGNATURE_HEADERS = frozenset({"signature", "signature-input", "signature-key"})
 _BETWEEN = '" "'
 
@@ -38,37 +43,40 @@ def sign_message(
     ``signature_key`` is the scheme part after ``label=``; ``created`` is Unix seconds; ``cover`` names further
     components that must be in the message. Raises ``CannotSign`` when one is not.
     """
-    added = {"Signature-Key": f"{label}={signature_key}"}
-    if message.body:
-        added = {"Content-Digest": content_digest(message.body), **added}
+    member = f"{label}={signature_key}"
+    digest = content_digest(message.body) if message.body else None
     if nonce is None and not message.is_safe:
         nonce = secrets.token_urlsafe(12)
-    values = {name.lower(): value.strip(" \t") for name, value in added.items()}
     names = _covered(message, cover)
     params = f'("{_BETWEEN.join(names)}");created={created}'
     try:
         if nonce:
             params += f";nonce={quoted(nonce)}"
-        lines = [f'"{name}": {values[name] if name in values else _kept(message, name)}\n' for name in names]
+        lines = base_component_lines(message, member.strip(" \t"))
+        for name in names[len(BASE_COMPONENTS) :]:
+            lines.append(f'"{name}": {_value(message, name, digest)}\n')
         signature = key.sign(base_of(lines, params))
     except (MissingComponent, MalformedField) as error:
         raise CannotSign(f"The request cannot be signed as asked: {error}.") from error
-    return [
-        *added.items(),
+    headers = [
+        ("Signature-Key", member),
         ("Signature-Input", f"{label}={params}"),
         ("Signature", f"{label}=:{b2a_base64(signature, newline=False).decode()}:"),
     ]
+    return headers if digest is None else [("Content-Digest", digest), *headers]
 
 
-def _covered(message: Message, cover: Iterable[str]) -> Collection[str]:
+def _covered(message: Message, cover: Iterable[str]) -> tuple[str, ...]:
     if message.body:
         typed = ("content-type",) if message.field("content-type") is not None else ()
-        return dict.fromkeys((*BASE_COMPONENTS, *typed, "content-digest", *cover))
-    return dict.fromkeys((*BASE_COMPONENTS, *cover))
+        return tuple(dict.fromkeys((*BASE_COMPONENTS, *typed, "content-digest", *cover)))
+    return tuple(dict.fromkeys((*BASE_COMPONENTS, *cover))) if cover else BASE_COMPONENTS
 
 
-def _kept(message: Message, name: str) -> str:
-    """The value of a component that signing leaves as it is; what an earlier signature left is not kept."""
+def _value(message: Message, name: str, digest: str | None) -> str:
+    """The value of a further component; what an earlier signature left in the message is not kept."""
+    if name == "content-digest" and digest is not None:
+        return digest
     if name in SIGNATURE_HEADERS:
         raise MissingComponent(f"the header {name} is not in the request")
     return plain_value(message, name)

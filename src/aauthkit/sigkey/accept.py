@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
-from aauthkit.httpsig.sign import BASE_COMPONENTS
+from aauthkit.httpsig.components import BASE_COMPONENTS
 from aauthkit.sigkey import SCHEMES
 
 IDENTIFIED = "uri"
