@@ -10,7 +10,7 @@ import pytest
 
 from aauthkit.clock import FixedClock
 from aauthkit.discovery import CacheSettings, Discovery
-from aauthkit.drafts import DRAFT_11
+from aauthkit.drafts import DRAFT_01, DRAFT_11, Draft
 from aauthkit.errors import AAuthError, InvalidRequest, Unavailable, UnknownKey
 from aauthkit.flow import Fetch, Fetched, Flow, run
 from aauthkit.keys import PrivateKey, PublicKey, jwks
@@ -35,6 +35,9 @@ class Setup:
 
     def flow(self, kid: str | None = "k-1") -> Flow[PublicKey]:
         return self.discovery.key(PROVIDER, DWK, kid, DRAFT_11)
+
+    def at_hand(self, kid: str = "k-1", dwk: str = DWK, draft: Draft = DRAFT_11) -> PublicKey | None:
+        return self.discovery.key_at_hand(PROVIDER, dwk, kid, draft)
 
     def wait(self, **time: float) -> None:
         self.clock.advance(timedelta(**time))
@@ -288,3 +291,54 @@ def test_a_full_set_of_keys_and_many_words_are_not_too_much() -> None:
     keys = jwks([(key, DRAFT_11) for key in (*(PrivateKey.generate(kid=f"n-{n}") for n in range(99)), KEY)])
     setup.documents.at[JWKS] = {**keys, "description": "one, two, three. " * 1000}
     assert setup.key() == KEY.public
+
+
+def test_a_key_is_at_hand_only_after_it_was_found_and_while_its_documents_are_fresh() -> None:
+    setup = Setup()
+    assert setup.at_hand() is None
+    setup.key()
+    assert setup.at_hand() == KEY.public
+    assert setup.at_hand(kid="k-2") is setup.at_hand(dwk="aauth-person.json") is None
+    assert setup.at_hand(draft=DRAFT_01) is None
+    setup.wait(minutes=5)
+    assert setup.at_hand() is None
+    setup.key()
+    assert setup.at_hand() == KEY.public
+    assert setup.documents.asked == [METADATA, JWKS, METADATA, JWKS]
+
+
+@pytest.mark.parametrize("gone", [METADATA, JWKS])
+def test_a_key_is_not_at_hand_once_a_document_it_came_from_is_gone(gone: str) -> None:
+    setup = Setup()
+    setup.key()
+    setup.discovery.forget(gone)
+    assert setup.at_hand() is None
+
+
+def test_a_pinned_key_is_at_hand_without_metadata() -> None:
+    setup = Setup()
+    run(setup.discovery.key(PROVIDER, "anything", "k-1", DRAFT_11, jwks_uri=JWKS), setup.documents)
+    assert setup.discovery.key_at_hand(PROVIDER, "anything", "k-1", DRAFT_11, jwks_uri=JWKS) == KEY.public
+    assert setup.at_hand() is None
+
+
+def test_a_key_that_left_the_document_is_no_longer_at_hand() -> None:
+    """DESIGN §8: a rotation is followed as soon as the new copy is there."""
+    setup = Setup()
+    setup.key()
+    other = PrivateKey.generate(kid="k-2")
+    setup.documents.at = issuer_documents(PROVIDER, DWK, other, draft=DRAFT_11)
+    setup.wait(minutes=1)
+    assert setup.key("k-2") == other.public
+    assert setup.at_hand() is None
+
+
+def test_where_the_keys_are_is_learnt_anew_with_the_metadata() -> None:
+    setup = Setup()
+    setup.key()
+    elsewhere = f"{PROVIDER}/other.json"
+    other = PrivateKey.generate(kid="k-1")
+    setup.documents.at |= {METADATA: {"issuer": PROVIDER, "jwks_uri": elsewhere}, elsewhere: jwks([(other, DRAFT_11)])}
+    setup.discovery.forget(METADATA)
+    assert setup.key() == other.public
+    assert setup.at_hand() == other.public

@@ -85,9 +85,12 @@ class _Entry:
     """How many tries in a row failed."""
     keys: dict[tuple[str, str], PublicKey] = field(default_factory=dict)
     """The keys that were selected from this copy of the document, by `kid` and draft."""
+    jwks_uri: str | None = None
+    """Where this copy of the document says the keys are, once that was checked."""
 
     def replace(self, document: Mapping[str, Any], now: float) -> None:
-        self.document, self.good_at, self.failure, self.failed, self.keys = document, now, None, 0, {}
+        self.document, self.good_at, self.failure, self.failed = document, now, None, 0
+        self.keys, self.jwks_uri = {}, None
 
 
 class Discovery:
@@ -113,8 +116,7 @@ class Discovery:
         if dwk not in WELL_KNOWN_NAMES:
             raise InvalidRequest(f"There is no AAuth metadata document named {dwk[:64]!r}.")
         issuer = server_identifier(issuer, development=self.development)
-        url = f"{issuer}/.well-known/{dwk}"
-        document = self._fresh(url) or (yield from self._document(url, refresh=False))
+        document = yield from self._document(_well_known(issuer, dwk), refresh=False)
         if "issuer" not in document:
             raise IssuerMissing(f"The metadata of {issuer} names no issuer.")
         if document["issuer"] != issuer:
@@ -132,7 +134,7 @@ class Discovery:
         if kid is None:
             raise UnknownKey("The token names no key; put the kid of the issuer's key in its header.")
         uri = jwks_uri or (yield from self._jwks_uri(issuer, dwk))
-        document = self._fresh(uri) or (yield from self._document(uri, refresh=False))
+        document = yield from self._document(uri, refresh=False)
         key = self._selected(uri, document, kid, draft)
         if key is None:
             document = yield from self._document(uri, refresh=True)
@@ -141,6 +143,17 @@ class Discovery:
             self._check_current(uri)
             raise UnknownKey("The key named by the token is not published by its issuer.")
         return key
+
+    def key_at_hand(
+        self, issuer: str, dwk: str, kid: str, draft: Draft, *, jwks_uri: str | None = None
+    ) -> PublicKey | None:
+        """What ``key`` found before in copies that are fresh still, without a flow; ``None`` when it has to look."""
+        uri = jwks_uri
+        if uri is None:
+            metadata = self._fresh(_well_known(issuer, dwk))
+            uri = metadata.jwks_uri if metadata is not None else None
+        published = self._fresh(uri) if uri is not None else None
+        return published.keys.get((kid, draft.name)) if published is not None else None
 
     def _selected(self, url: str, document: Mapping[str, Any], kid: str, draft: Draft) -> PublicKey | None:
         """``_select``, once for every key of one copy of a document: every request asks for its issuer's."""
@@ -169,6 +182,9 @@ class Discovery:
         # Signature Keys §7.3: keys on another host than the metadata need to be admitted, which pinning them does.
         if host_of(uri) != host_of(issuer):
             raise InvalidRequest(f"The keys of {issuer} are on another host; they are fetched only where it is pinned.")
+        entry = self._entries.get(_well_known(issuer, dwk))
+        if entry is not None and entry.document is document:
+            entry.jwks_uri = uri
         return uri
 
     def _check_current(self, url: str) -> None:
@@ -177,13 +193,13 @@ class Discovery:
         if entry is not None and entry.failure is not None:
             raise entry.failure.error()
 
-    def _fresh(self, url: str) -> Mapping[str, Any] | None:
-        """What ``_document`` would return at once, without a flow: every request asks for two documents."""
+    def _fresh(self, url: str) -> _Entry | None:
+        """The entry whose document ``_document`` would return at once."""
         entry = self._entries.get(url)
         if entry is None or entry.document is None or self._clock.now() - entry.good_at >= self._fresh_for:
             return None
         self._entries.move_to_end(url)
-        return entry.document
+        return entry
 
     def _document(self, url: str, *, refresh: bool) -> Flow[Mapping[str, Any]]:
         entry = self._entry(url)
@@ -247,6 +263,10 @@ class Discovery:
                 self._entries.popitem(last=False)
         self._entries.move_to_end(url)
         return entry
+
+
+def _well_known(issuer: str, dwk: str) -> str:
+    return f"{issuer}/.well-known/{dwk}"
 
 
 def _json_document(url: str, fetched: Fetched) -> Mapping[str, Any]:
