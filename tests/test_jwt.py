@@ -139,3 +139,20 @@ def test_a_value_that_is_no_text_is_carried_and_not_a_crash() -> None:
         "a": "\ud800",
         "b": "\N{SNOWMAN}",
     }
+
+
+@pytest.mark.parametrize("around", ["", " ", "\t", "\n", "\r", " \t\n\r "])
+def test_white_space_of_json_may_surround_a_part(around: str) -> None:
+    """RFC 8259 §2."""
+    part = b64url_encode(f'{around}{{"a":1}}{around}'.encode())
+    head, _, signature = token(GOOD, {}).split(".")
+    assert jws.parse(f"{head}.{part}.{signature}").claims == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a":1}x', '{"a":1} {}', "{}\0", "{}\x0b", "\N{NO-BREAK SPACE}{}", "\N{BOM}{}", "{},"]
+)
+def test_nothing_else_may_surround_a_part(text: str) -> None:
+    head, _, signature = token(GOOD, {}).split(".")
+    with pytest.raises(InvalidJWT):
+        jws.parse(f"{head}.{b64url_encode(text.encode())}.{signature}")

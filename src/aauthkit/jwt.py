@@ -103,7 +103,10 @@ def _short_header(segment: str) -> Mapping[str, Any]:
 def _json_object(segment: str) -> dict[str, Any]:
     try:
         # RFC 7515 §3.1: UTF-8, which json would otherwise guess at.
-        value = _STRICT_JSON.decode(b64url_decode(segment).decode("utf-8"))
+        text = b64url_decode(segment).decode("utf-8").strip(_JSON_SPACE)
+        value, end = _STRICT_JSON.raw_decode(text)
+        if end != len(text):
+            raise ValueError("more follows")
     except (ValueError, RecursionError) as error:
         raise InvalidJWT("A part of the token is not base64url JSON.") from error
     if not isinstance(value, dict):
@@ -122,5 +125,7 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+# RFC 8259 §2: the white space that may surround the object.
+_JSON_SPACE = " \t\n\r"
 # One decoder for all tokens: making it costs as much as reading a small one.
 _STRICT_JSON = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_refuse_constant)

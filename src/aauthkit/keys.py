@@ -84,19 +84,21 @@ def _lower_s(signature: bytes) -> bytes:
     return signature[:_P256_BYTES] + min(s, _P256_ORDER - s).to_bytes(_P256_BYTES)
 
 
-# It costs as much as verifying a signature, and the same key comes again with every new token of its agent.
-_is_valid_point = lru_cache(maxsize=4096)(nacl.bindings.crypto_core_ed25519_is_valid_point)
-
-
 def _load_ed25519(jwk: Mapping[str, Any]) -> Any:
-    x = _member(jwk, "x")
-    if len(x) != nacl.bindings.crypto_sign_PUBLICKEYBYTES or not _is_valid_point(x):
+    return _ed25519_point(_member_text(jwk, "x"))
+
+
+# It costs as much as verifying a signature, and the same key comes again with every new token of its agent.
+@lru_cache(maxsize=4096)
+def _ed25519_point(text: str) -> bytes:
+    x = _member_bytes("x", text)
+    if len(x) != nacl.bindings.crypto_sign_PUBLICKEYBYTES or not nacl.bindings.crypto_core_ed25519_is_valid_point(x):
         raise InvalidKey("The Ed25519 key is not a valid point; send a freshly generated key.")
     return x
 
 
 def _load_p256(jwk: Mapping[str, Any]) -> Any:
-    x, y = _member(jwk, "x"), _member(jwk, "y")
+    x, y = (_member_bytes(name, _member_text(jwk, name)) for name in ("x", "y"))
     if len(x) != _P256_BYTES or len(y) != _P256_BYTES:
         raise InvalidKey("The P-256 coordinates must be 32 bytes each.")
     try:
@@ -337,12 +339,16 @@ def write_new_private_file(path: Path, content: bytes) -> bool:
         Path(temporary).unlink()
 
 
-def _member(jwk: Mapping[str, Any], name: str) -> bytes:
+def _member_text(jwk: Mapping[str, Any], name: str) -> str:
     value = jwk.get(name)
     if not isinstance(value, str) or len(value) > 64:
         raise InvalidKey(f"The key's member {name} is missing or not a string.")
+    return value
+
+
+def _member_bytes(name: str, text: str) -> bytes:
     try:
-        return b64url_decode(value)
+        return b64url_decode(text)
     except ValueError as error:
         raise InvalidKey(f"The key's member {name} is not base64url.") from error
 

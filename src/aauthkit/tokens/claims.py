@@ -50,13 +50,17 @@ class TokenErrors:
     skewed: type[AAuthError] = TokenClockSkew
     """Issued in our future (AAuth-11 §11.5.2); draft 01 has no word of its own for it in a body."""
 
+    def of(self, error: AAuthError) -> AAuthError:
+        """What parsing, keys and identifiers raised, as this place's error."""
+        return (self.expired if isinstance(error, ExpiredJWT) else self.invalid)(error.detail, debug=error.debug)
+
     def translated(self, *, keep: tuple[type[AAuthError], ...] = ()) -> _Translation:
         """Turn what parsing, keys and identifiers raise into this place's errors; ``keep`` are told as they are."""
         return _Translation(self, keep)
 
 
 class _Translation:
-    """A context; it is entered for every claim that names somebody, so it is no generator."""
+    """The context that does so."""
 
     __slots__ = ("_errors", "_keep")
 
@@ -71,8 +75,7 @@ class _Translation:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, SignatureError | InvalidRequest) and not isinstance(error, self._keep):
-            told = self._errors.expired if isinstance(error, ExpiredJWT) else self._errors.invalid
-            raise told(error.detail, debug=error.debug) from error
+            raise self._errors.of(error) from error
 
 
 IN_SIGNATURE_KEY = TokenErrors(InvalidJWT, ExpiredJWT, ClockSkew)
@@ -144,13 +147,17 @@ class Judge:
 
     def server(self, claims: Mapping[str, Any], name: str) -> str:
         """A claim that is a server identifier."""
-        with self.errors.translated():
+        try:
             return server_identifier(claims.get(name), development=self.development)
+        except InvalidRequest as error:
+            raise self.errors.of(error) from error
 
     def agent(self, claims: Mapping[str, Any], name: str) -> AgentIdentifier:
         """A claim that is an agent identifier."""
-        with self.errors.translated():
+        try:
             agent = AgentIdentifier.parse(claims.get(name))
+        except InvalidRequest as error:
+            raise self.errors.of(error) from error
         if self.draft.lowercase_agents and agent.local != agent.local.lower():
             raise self.refuse("The local part of an agent identifier is written in lower case.")
         return agent
