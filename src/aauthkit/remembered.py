@@ -12,18 +12,18 @@ import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from aauthkit.drafts import Draft
 from aauthkit.keys import PublicKey
 from aauthkit.trust import TrustedIssuer
 
 T = TypeVar("T")
-_Key: TypeAlias = tuple[bytes, int]
+Key: TypeAlias = tuple[bytes, int]
+"""Which token under which rules."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Signer:
+class Signer(NamedTuple):
     """Whose signature a token bears, and where the key for it is found."""
 
     entry: TrustedIssuer
@@ -57,13 +57,12 @@ class VerifiedTokens(Generic[T]):
     def __init__(self, max_of_one_issuer: int = 4096) -> None:
         # A few kilobytes each. More agents at once than this only costs verifying some of their tokens again.
         self._max = max_of_one_issuer
-        self._rooms: dict[str | None, OrderedDict[_Key, Remembered[T]]] = {}
-        self._room_of: dict[_Key, str | None] = {}
+        self._rooms: dict[str | None, OrderedDict[Key, Remembered[T]]] = {}
+        self._room_of: dict[Key, str | None] = {}
         self._lock = Lock()
 
-    def find(self, token: str, rules: object, *, now: float) -> Remembered[T] | None:
-        """The judgement of ``token`` under ``rules``, when there is one and it holds at ``now``."""
-        key = _key(token, rules)
+    def find(self, key: Key, *, now: float) -> Remembered[T] | None:
+        """The judgement of ``key_of(token, rules)``, when there is one and it holds at ``now``."""
         with self._lock:
             if key not in self._room_of:
                 return None
@@ -76,9 +75,8 @@ class VerifiedTokens(Generic[T]):
             self._drop(key)
             return None
 
-    def remember(self, token: str, entry: Remembered[T]) -> None:
+    def remember(self, key: Key, entry: Remembered[T]) -> None:
         """Keep a judgement; the one unused longest of the same room makes place for it."""
-        key = _key(token, entry.rules)
         with self._lock:
             self._drop(key)
             room = self._rooms.setdefault(entry.room, OrderedDict())
@@ -87,19 +85,20 @@ class VerifiedTokens(Generic[T]):
             if len(room) > self._max:
                 self._drop(next(iter(room)))
 
-    def forget(self, token: str, rules: object) -> None:
-        """Drop the judgement of ``token`` under ``rules``, if there is one."""
+    def forget(self, key: Key) -> None:
+        """Drop a judgement, if there is one."""
         with self._lock:
-            self._drop(_key(token, rules))
+            self._drop(key)
 
     def __len__(self) -> int:
         return len(self._room_of)
 
-    def _drop(self, key: _Key) -> None:
+    def _drop(self, key: Key) -> None:
         if key in self._room_of:
             del self._rooms[self._room_of.pop(key)][key]
 
 
-def _key(token: str, rules: object) -> _Key:
+def key_of(token: str, rules: object) -> Key:
+    """The place of a token that is judged under ``rules``, which its entry must name."""
     # The entry holds on to its rules, so their id is nobody else's for as long as the key is here.
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest(), id(rules)

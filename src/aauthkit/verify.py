@@ -8,10 +8,10 @@ digest is checked against the body, then replay. It is a flow: documents it need
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import InitVar, dataclass, field, fields, replace
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -53,7 +53,7 @@ from aauthkit.httpsig.verify import (
 from aauthkit.identifiers import server_identifier
 from aauthkit.jwt import JWT
 from aauthkit.keys import PublicKey
-from aauthkit.remembered import Remembered, Signer, VerifiedTokens
+from aauthkit.remembered import Remembered, Signer, VerifiedTokens, key_of
 from aauthkit.revocation import Revocations
 from aauthkit.sigkey import (
     ConfirmationJWT,
@@ -131,6 +131,11 @@ class Requirements:
             raise ConfigurationError("A server that verifies must speak a draft.")
         if {auth_tokens.TYP, person_tokens.TYP} & self.token_types and self.audience is None:
             raise ConfigurationError("A server that accepts person or auth tokens must know its own identifier.")
+
+    @cached_property
+    def reads_base64url(self) -> bool:
+        """Whether one of the drafts lets a signature be written in base64url."""
+        return any(draft.base64url_signatures for draft in self.drafts)
 
 
 _PROOF = object()
@@ -307,20 +312,15 @@ def verify_request(
     check_signature(message, signature, credential.key, lines=lines)  # step 7
     check_digest(message, signature)
     _check_replay(message, signature, credential.key, requirements, replays, clock.now())
-    return VerifiedRequest(
-        message=message,
-        scheme=scheme.name,
-        draft=credential.draft,
-        key=credential.key,
-        agent_token=credential.agent_token,
-        person_token=credential.person_token,
-        auth_token=credential.auth_token,
-        delegation=credential.delegation,
-        published=credential.published,
-        token=scheme.jwt if isinstance(scheme, ConfirmationJWT) else None,
-        kid=credential.kid,
-        _proof=_PROOF,
-    )
+    return _verified(message, scheme, credential)
+
+
+def _verified(message: Message, scheme: Scheme, credential: _Credential) -> VerifiedRequest:
+    token = scheme.jwt if isinstance(scheme, ConfirmationJWT) else None
+    # Every request has one made, and a frozen dataclass writes its fields one by one; most are those of the credential.
+    request = object.__new__(VerifiedRequest)
+    request.__dict__.update(credential.__dict__, message=message, scheme=scheme.name, token=token)
+    return request
 
 
 def _for_us(message: Message, requirements: Requirements) -> Message:
@@ -332,18 +332,14 @@ def _for_us(message: Message, requirements: Requirements) -> Message:
 
 
 def _read_headers(message: Message, requirements: Requirements) -> tuple[Signature, SignatureKey]:
-    inputs, signatures = signature_labels(message, base64url=_reads_base64url(requirements.drafts))
+    inputs, signatures = signature_labels(message, base64url=requirements.reads_base64url)
     member = select_member(message.field("signature-key"), inputs.keys() & signatures.keys())
     return read_signature(member.label, inputs, signatures), member
 
 
-def _reads_base64url(drafts: tuple[Draft, ...]) -> bool:
-    return any(draft.base64url_signatures for draft in drafts)
-
-
 def _check_alphabet(message: Message, requirements: Requirements, draft: Draft) -> None:
     """Step 1 again, where only the token told the draft: who speaks 11 writes base64, also where 01 is read."""
-    if _reads_base64url(requirements.drafts) and not draft.base64url_signatures:
+    if requirements.reads_base64url and not draft.base64url_signatures:
         signature_labels(message, base64url=False)
 
 
@@ -358,6 +354,8 @@ def _credential(
     scheme: Scheme, requirements: Requirements, discovery: Discovery, remembered: TokenMemory | None, now: float
 ) -> Flow[_Credential]:
     match scheme:
+        case ConfirmationJWT():
+            return (yield from _token(scheme.jwt, requirements, discovery, remembered, now))
         case HeaderWebKey():
             scheme.check_draft(requirements.drafts)
             return _Credential(key=scheme.key, draft=scheme.draft)
@@ -366,8 +364,6 @@ def _credential(
             return _Credential(key=delegation.ephemeral_key, draft=delegation.draft, delegation=delegation)
         case PublishedKey():
             return (yield from _published(scheme, requirements, discovery))
-        case ConfirmationJWT():
-            return (yield from _token(scheme.jwt, requirements, discovery, remembered, now))
 
 
 def _published(scheme: PublishedKey, requirements: Requirements, discovery: Discovery) -> Flow[_Credential]:
@@ -406,35 +402,30 @@ def _published_key(
 def _token(
     raw: str, requirements: Requirements, discovery: Discovery, remembered: TokenMemory | None, now: float
 ) -> Flow[_Credential]:
-    if remembered is not None:
-        known = yield from _still_good(raw, requirements, discovery, remembered, now)
-        if known is not None:
-            return known
+    place = key_of(raw, requirements)
+    if remembered is not None and (known := remembered.find(place, now=now)) is not None:
+        if (yield from _still_published(known.signer, known.key, discovery)):
+            return known.found
+        remembered.forget(place)
     token = jws.parse(raw)
     credential, signer = _judged(token, requirements, now)
     key = yield from _check_issuer_signature(token, signer, discovery)
     if remembered is not None and credential.token is not None:
         until = credential.token.expires_at
         remembered.remember(
-            raw,
+            place,
             Remembered(found=credential, rules=requirements, signer=signer, key=key, judged_at=now, expires_at=until),
         )
     return credential
 
 
-def _still_good(
-    raw: str, requirements: Requirements, discovery: Discovery, remembered: TokenMemory, now: float
-) -> Flow[_Credential | None]:
-    """What is remembered of a token, when its issuer publishes the same key still."""
-    known = remembered.find(raw, requirements, now=now)
-    if known is None:
-        return None
-    # Whatever is wrong with the key today is told by judging the token anew.
-    with suppress(SignatureError, InvalidRequest):
-        if (yield from _issuer_key(known.signer, discovery)) == known.key:
-            return known.found
-    remembered.forget(raw, requirements)
-    return None
+def _still_published(signer: Signer, key: PublicKey, discovery: Discovery) -> Flow[bool]:
+    """Whether the issuer of a remembered token publishes the key it verified with today."""
+    try:
+        return (yield from _issuer_key(signer, discovery)) == key
+    except (SignatureError, InvalidRequest):
+        # Whatever is wrong with the key is told by judging the token anew.
+        return False
 
 
 def _judged(token: JWT, requirements: Requirements, now: float) -> tuple[_Credential, Signer]:
@@ -512,9 +503,12 @@ def _check_issuer_signature(token: JWT, signer: Signer, discovery: Discovery) ->
 
 
 def _issuer_key(signer: Signer, discovery: Discovery) -> Flow[PublicKey]:
-    entry = signer.entry
+    entry, dwk, kid, draft = signer
+    at_hand = discovery.key_at_hand(entry.issuer, dwk, kid, draft, jwks_uri=entry.jwks_uri)
+    if at_hand is not None:
+        return at_hand
     try:
-        return (yield from discovery.key(entry.issuer, signer.dwk, signer.kid, signer.draft, jwks_uri=entry.jwks_uri))
+        return (yield from discovery.key(entry.issuer, dwk, kid, draft, jwks_uri=entry.jwks_uri))
     except Unavailable as error:
         if entry.listed:
             raise

@@ -26,7 +26,7 @@ from aauthkit.errors import (
 from aauthkit.flow import run
 from aauthkit.httpsig.message import Message
 from aauthkit.keys import PrivateKey, PublicKey, jwks
-from aauthkit.remembered import VerifiedTokens
+from aauthkit.remembered import VerifiedTokens, key_of
 from aauthkit.revocation import MemoryRevocations
 from aauthkit.tokens import agent as agent_tokens
 from aauthkit.tokens import auth as auth_tokens
@@ -309,7 +309,7 @@ def test_the_token_used_last_stays_longest(server: Server, checked: list[bytes])
 def test_no_token_is_kept_in_the_memory(server: Server) -> None:
     token = server.scene.agent_token()
     server.verify(token)
-    entry = server.memory.find(token, server.rules, now=NOW)
+    entry = server.memory.find(key_of(token, server.rules), now=NOW)
     assert token not in repr(vars(server.memory))
     assert entry is not None
     assert token not in {getattr(entry.found, name) for name in ("agent_token", "kid", "published")}
@@ -341,19 +341,19 @@ def test_many_threads_at_once_keep_the_memory_whole_and_bounded(server: Server) 
 def test_finding_remembering_and_forgetting_one_token_at_once_is_safe(server: Server) -> None:
     token = server.scene.agent_token()
     server.verify(token)
-    entry = server.memory.find(token, server.rules, now=NOW)
+    entry = server.memory.find(key_of(token, server.rules), now=NOW)
     assert entry is not None
 
     def hammer(turn: int) -> None:
         for _ in range(300):
             if turn % 3 == 0:
-                server.memory.remember(token, entry)
+                server.memory.remember(key_of(token, server.rules), entry)
             elif turn % 3 == 1:
-                server.memory.forget(token, server.rules)
+                server.memory.forget(key_of(token, server.rules))
             else:
-                assert server.memory.find(token, server.rules, now=NOW) in (entry, None)
+                assert server.memory.find(key_of(token, server.rules), now=NOW) in (entry, None)
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(hammer, range(24)))
-    server.memory.forget(token, server.rules)
+    server.memory.forget(key_of(token, server.rules))
     assert len(server.memory) == 0

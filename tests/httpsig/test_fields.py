@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from aauthkit.httpsig.fields import MAX_FIELD_CHARACTERS, MalformedField, parse_dictionary, quoted, serialise
+from aauthkit.httpsig.fields import (
+    MAX_FIELD_CHARACTERS,
+    MalformedField,
+    WrittenList,
+    parse_any_dictionary,
+    parse_dictionary,
+    quoted,
+    serialise,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,3 +57,26 @@ def test_a_string_is_quoted_so_that_it_is_read_back() -> None:
     for bad in ("\n", "\t", "\0", "\x7f", "\N{SNOWMAN}"):
         with pytest.raises(MalformedField):
             quoted(bad)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a=()",
+        "a=();x=1",
+        'a=("@method")',
+        'a=("@method" "@path" "x-a");created=1;nonce="n";keyid="k"',
+        'a=("x y" "()" "a;b");tag=")";created=-1',
+    ],
+)
+def test_a_list_that_came_in_its_one_form_is_known_as_it_was_written(text: str) -> None:
+    items, parameters = parse_dictionary(text)["a"]
+    assert isinstance(items, WrittenList)
+    slowly = parse_any_dictionary(text)["a"]
+    assert (items, parameters) == slowly
+    assert items.text + items.parameters == serialise(slowly) == text.removeprefix("a=")
+
+
+@pytest.mark.parametrize("text", ['a=( "b")', 'a=("b"  "c")', 'a=("b";x)', "a=(b)", 'a=("b"); x=1', 'a=("b");x=01'])
+def test_a_list_in_any_other_form_is_read_by_the_full_parser(text: str) -> None:
+    assert not isinstance(parse_dictionary(text)["a"][0], WrittenList)

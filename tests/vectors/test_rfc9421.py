@@ -111,7 +111,7 @@ def test_every_bit_of_the_signature_counts(example: Example) -> None:
         flipped = bytearray(signature.value)
         flipped[position // 8] ^= 1 << position % 8
         with pytest.raises(InvalidSignature):
-            check_signature(message, replace(signature, value=bytes(flipped)), key)
+            check_signature(message, signature._replace(value=bytes(flipped)), key)
 
 
 @pytest.mark.parametrize("example", SIGNED, ids=by_section(SIGNED))
@@ -119,7 +119,7 @@ def test_every_bit_of_the_signature_counts(example: Example) -> None:
 def test_a_signature_of_another_shape_does_not_verify(example: Example, value: bytes) -> None:
     message = signed(example)
     with pytest.raises(InvalidSignature):
-        check_signature(message, replace(read(example, message), value=value), key_of(example))
+        check_signature(message, read(example, message)._replace(value=value), key_of(example))
 
 
 @pytest.mark.parametrize("example", SIGNED, ids=by_section(SIGNED))

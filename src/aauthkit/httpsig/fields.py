@@ -37,6 +37,15 @@ _LARGEST_INTEGER = 999_999_999_999_999
 _PARAMETER = re.compile(rf';({_KEY})=(?:"([^"]*+)"|({_INTEGER}))')
 
 
+class WrittenList(list[Any]):
+    """An inner list that came in its one canonical form; ``text`` is that, ``parameters`` that of its parameters."""
+
+    __slots__ = ("parameters", "text")
+
+    text: str
+    parameters: str
+
+
 class MalformedField(ValueError):
     """The field is not the structured field it should be."""
 
@@ -66,7 +75,10 @@ def parse_plain_dictionary(value: str) -> dict[str, Member] | None:
     if token is not None:
         return {key: (Token(token), parameters)}
     if items is not None:
-        return {key: ([(item, {}) for item in items[1:-1].split('" "')] if items else [], parameters)}
+        written = WrittenList([(item, {}) for item in items[1:-1].split('" "')] if items else ())
+        written.text = f"({items})"
+        written.parameters = value[match.end(3) + 1 :]
+        return {key: (written, parameters)}
     return None if len(octets) % 4 else {key: (binascii.a2b_base64(octets), parameters)}
 
 

@@ -11,29 +11,79 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from aauthkit.errors import ClockSkew, InvalidInput, InvalidSignature, InvalidSignatureRequest, UnsupportedAlgorithm
-from aauthkit.httpsig.components import Component, MissingComponent, base_of, component_lines
+from aauthkit.httpsig.components import (
+    BASE_COMPONENTS,
+    Component,
+    MissingComponent,
+    base_component_lines,
+    base_of,
+    component_lines,
+)
 from aauthkit.httpsig.digest import digest_matches
-from aauthkit.httpsig.fields import MalformedField, parse_dictionary, serialise, serialise_parameters
+from aauthkit.httpsig.fields import MalformedField, WrittenList, parse_dictionary, serialise, serialise_parameters
 from aauthkit.httpsig.message import Message
 from aauthkit.keys import PublicKey
 
 MAX_COMPONENTS = 64
+# Characters; a longer list of components is hardly ever seen twice, and is not kept.
+_SHORT_LIST = 512
+_BASE = tuple(map(Component, BASE_COMPONENTS))
 _KNOWN_PARAMETERS = frozenset({"created", "expires", "nonce", "alg", "keyid", "tag"})
 _BYTE_SEQUENCE = re.compile(r":([A-Za-z0-9+/_=-]*):")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Signature:
+class Covered:
+    """The list of covered components, and what is asked of it in every request."""
+
+    components: tuple[Component, ...]
+    begins_with_base: bool
+    """Whether the first are ``BASE_COMPONENTS``, in their usual order."""
+    text: str
+    """The list as it is written in the signature base."""
+    whole: frozenset[str]
+    """The names of those that are covered whole, without parameters."""
+    names: frozenset[str]
+
+    @classmethod
+    def of(cls, items: Sequence[Any]) -> Covered:
+        components = tuple([_component(name, parameters) for name, parameters in items])
+        if len(set(map(str, components))) != len(components):
+            raise InvalidSignatureRequest("A component is covered twice.")
+        return cls(
+            components=components,
+            begins_with_base=components[: len(_BASE)] == _BASE,
+            text=serialise(list(items)),
+            whole=frozenset(component.name for component in components if not component.parameters),
+            names=frozenset(component.name for component in components),
+        )
+
+    def lines(self, message: Message) -> list[str]:
+        """The lines the components make in the signature base; raises ``MissingComponent``."""
+        signature_key = message.field("signature-key")
+        if not self.begins_with_base or signature_key is None:
+            return component_lines(message, self.components)
+        lines = base_component_lines(message, signature_key)
+        # One line break each; a value that brings another is named by the slow way.
+        if "".join(lines).count("\n") != len(lines):
+            return component_lines(message, self.components)
+        return lines + component_lines(message, self.components[len(_BASE) :])
+
+
+class Signature(NamedTuple):
     """A parsed signature: what it covers, its parameters and its bytes; not yet checked."""
 
-    label: str
-    components: tuple[Component, ...]
+    covered: Covered
     parameters: Mapping[str, Any]
     signature_params: str
     value: bytes
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        return self.covered.components
 
     @property
     def created(self) -> int:
@@ -64,14 +114,10 @@ def read_signature(label: str, inputs: Mapping[str, Any], signatures: Mapping[st
         raise InvalidSignatureRequest("Signature-Input must be an inner list and Signature a byte sequence.")
     if len(items) > MAX_COMPONENTS:
         raise InvalidSignatureRequest(f"At most {MAX_COMPONENTS} components can be covered.")
-    components, covered = _covered(items)
-    return Signature(
-        label=label,
-        components=components,
-        parameters=parameters,
-        signature_params=covered + serialise_parameters(parameters),
-        value=value,
-    )
+    if type(items) is WrittenList:
+        return Signature(_covered(items), parameters, items.text + items.parameters, value)
+    covered = Covered.of(items)
+    return Signature(covered, parameters, covered.text + serialise_parameters(parameters), value)
 
 
 def check_coverage(message: Message, signature: Signature, required: tuple[str, ...]) -> list[str]:
@@ -79,12 +125,12 @@ def check_coverage(message: Message, signature: Signature, required: tuple[str, 
 
     Returned are the lines the components make in the signature base, for step 7.
     """
-    covered = {component.name for component in signature.components if not component.parameters}
-    if not covered.issuperset(required):
-        missing = " ".join(name for name in required if name not in covered)
+    whole = signature.covered.whole
+    if not whole.issuperset(required):
+        missing = " ".join(name for name in required if name not in whole)
         raise InvalidInput(f"The signature must also cover: {missing}.", required_input=required)
     try:
-        return component_lines(message, signature.components)
+        return signature.covered.lines(message)
     except MissingComponent as error:
         raise InvalidInput(f"The signature cannot be checked: {error}.", required_input=required) from error
 
@@ -124,7 +170,7 @@ def check_signature(
     """Step 7: the signature itself; ``lines`` are what step 2 returned for the same message and signature."""
     try:
         if lines is None:
-            lines = component_lines(message, signature.components)
+            lines = signature.covered.lines(message)
         base = base_of(lines, signature.signature_params)
     except MissingComponent as error:
         raise InvalidSignature("The signature cannot be checked against this request.") from error
@@ -137,9 +183,8 @@ def check_digest(message: Message, signature: Signature) -> None:
 
     Draft 01 lets a body go uncovered; a digest that is there all the same must still be the body's.
     """
-    covered = any(component.name == "content-digest" for component in signature.components)
     digest = message.field("content-digest")
-    if digest is None or not (covered or message.body):
+    if digest is None or not (message.body or "content-digest" in signature.covered.names):
         return
     if message.body is None:
         raise InvalidSignature("The body was not available to check its digest.")
@@ -147,24 +192,14 @@ def check_digest(message: Message, signature: Signature) -> None:
         raise InvalidSignature("The body does not match its Content-Digest.")
 
 
-def _covered(items: Sequence[Any]) -> tuple[tuple[Component, ...], str]:
-    """The components of an inner list, and the list as it is written in the signature base."""
-    if all(type(name) is str and not parameters for name, parameters in items):
-        return _covered_names(tuple([name for name, _ in items]))
-    return _covered_items(items)
+def _covered(items: WrittenList) -> Covered:
+    return _covered_as_written(items.text) if len(items.text) <= _SHORT_LIST else Covered.of(items)
 
 
-# Most signers cover the same few components in every request.
+# Most signers cover the same few components in every request. Who sends others fills 256 short places and no more.
 @lru_cache(maxsize=256)
-def _covered_names(names: tuple[str, ...]) -> tuple[tuple[Component, ...], str]:
-    return _covered_items([(name, {}) for name in names])
-
-
-def _covered_items(items: Sequence[Any]) -> tuple[tuple[Component, ...], str]:
-    components = tuple([_component(name, parameters) for name, parameters in items])
-    if len(set(map(str, components))) != len(components):
-        raise InvalidSignatureRequest("A component is covered twice.")
-    return components, serialise(list(items))
+def _covered_as_written(text: str) -> Covered:
+    return Covered.of([(name, {}) for name in text[2:-2].split('" "')] if text != "()" else [])
 
 
 def _component(name: object, parameters: Mapping[str, Any]) -> Component:

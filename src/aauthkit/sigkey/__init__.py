@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from http_sf import Token
 
@@ -24,13 +23,16 @@ SCHEMES: Mapping[str, type[Scheme]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SignatureKey:
+class SignatureKey(NamedTuple):
     """One member of Signature-Key: its label, the scheme it names, and what that scheme will read."""
 
     label: str
     scheme: object
-    parameters: Mapping[str, Any] = field(repr=False)
+    parameters: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        # The parameters carry tokens (DESIGN §4 rule 12).
+        return f"SignatureKey(label={self.label!r}, scheme={self.scheme!r})"
 
 
 def select_member(value: str | None, labels: set[str]) -> SignatureKey:
