@@ -496,9 +496,13 @@ def _admit(trust: Trust, issuer: str) -> TrustedIssuer:
 
 
 def _check_issuer_signature(token: JWT, signer: Signer, discovery: Discovery) -> Flow[PublicKey]:
-    with IN_SIGNATURE_KEY.translated(keep=_ISSUER_FAULTS if signer.draft.problem_details else ()):
+    try:
         key = yield from _issuer_key(signer, discovery)
         token.verify(key, signer.draft)
+    except (SignatureError, InvalidRequest) as error:
+        if signer.draft.problem_details and isinstance(error, _ISSUER_FAULTS):
+            raise
+        raise IN_SIGNATURE_KEY.of(error) from error
     return key
 
 

@@ -7,10 +7,10 @@ The same token can arrive in Signature-Key (a failure is 401 ``invalid_jwt``) or
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from types import TracebackType
 from typing import Any
 
 from aauthkit import jwt as jws
@@ -54,28 +54,13 @@ class TokenErrors:
         """What parsing, keys and identifiers raised, as this place's error."""
         return (self.expired if isinstance(error, ExpiredJWT) else self.invalid)(error.detail, debug=error.debug)
 
-    def translated(self, *, keep: tuple[type[AAuthError], ...] = ()) -> _Translation:
-        """Turn what parsing, keys and identifiers raise into this place's errors; ``keep`` are told as they are."""
-        return _Translation(self, keep)
-
-
-class _Translation:
-    """The context that does so."""
-
-    __slots__ = ("_errors", "_keep")
-
-    def __init__(self, errors: TokenErrors, keep: tuple[type[AAuthError], ...]) -> None:
-        self._errors = errors
-        self._keep = keep
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, SignatureError | InvalidRequest) and not isinstance(error, self._keep):
-            raise self._errors.of(error) from error
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn what parsing, keys and identifiers raise into this place's errors."""
+        try:
+            yield
+        except (SignatureError, InvalidRequest) as error:
+            raise self.of(error) from error
 
 
 IN_SIGNATURE_KEY = TokenErrors(InvalidJWT, ExpiredJWT, ClockSkew)
