@@ -6,7 +6,7 @@ IDP ?= dev
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup chromium node peers demo test test-long lint unit interop single system lock bench clean
+.PHONY: help setup chromium node peers demo test test-long lint unit interop single database system lock bench clean
 # Suites share ports and two cores; the cheap ones come first.
 .NOTPARALLEL:
 
@@ -28,11 +28,11 @@ peers: setup node ## .peers/ with other implementations, for the interop tests
 demo: setup ## start the whole system: make demo MODE=user-consent DRAFT=11
 	@$(BIN)/aauth demo --mode $(MODE) --draft $(DRAFT) --idp $(IDP)
 
-test: lint unit interop single system ## everything: lint, unit tests, then the real processes
+test: lint unit interop single database system ## everything: lint, unit tests, then the real processes
 
 test-long: setup ## the unit tests again, with many more generated examples, and fuzzing: FUZZ_SECONDS=20 a target
 	@echo "test-long: property tests with the long profile"
-	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not system and not wire and not browser and not interop"
+	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not system and not wire and not browser and not interop and not postgresql"
 	@echo "test-long: coverage-guided fuzzing"
 	@scripts/fuzz.sh
 
@@ -45,7 +45,7 @@ lint: setup ## ruff (rules and format) and mypy
 
 unit: setup ## tests that need nothing but this process
 	@echo "unit: tests in process"
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not system and not wire and not browser and not interop"
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not system and not wire and not browser and not interop and not postgresql"
 
 interop: setup peers ## tests with other people's implementations, each in a process of its own
 	@echo "interop: with other implementations"
@@ -56,6 +56,10 @@ single: setup chromium ## tests of one real thing: a page in a browser
 	@$(BIN)/python -m pytest -q -m "browser and not system" --ignore tests/person_server/web
 	@echo "single: the person server's pages in a browser (async, so in a process of their own)"
 	@$(BIN)/python -m pytest -q -m browser tests/person_server/web
+
+database: setup ## the storage contract and the main flows on a real PostgreSQL, started for the run (scripts/postgresql.sh)
+	@echo "database: the storage contract on PostgreSQL"
+	@$(BIN)/python -m pytest -q -m postgresql
 
 system: setup chromium ## tests against the running system, one fresh system a mode
 	@echo "system: tests against real processes, mode by mode"

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from tests.conformance.plugin import refuse_unknown_ids
+from tests.postgresql import PostgreSQL, running
 from tests.system.running import Systems
 
 # No deadline: a test asserts what happens, never how fast. `make test-long` asks for "long".
@@ -23,6 +24,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     refuse_unknown_ids(items)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """Started for whoever asks first; whoever asks is marked `postgresql`."""
+    with running() as server:
+        yield server
 
 
 @pytest.fixture

@@ -51,6 +51,17 @@ async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         yield connection
 
 
+async def one_at_a_time(connection: AsyncConnection, *topic: str) -> None:
+    """From here to the end of the transaction nobody else is past this line with the same topic.
+
+    For what is counted or looked for before it is written, where no column guards the write. On SQLite every write
+    transaction is alone anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:topic, 0))")
+        await connection.execute(lock, {"topic": "\n".join(topic)})
+
+
 async def migrate(engine: AsyncEngine, steps: Sequence[tuple[Path, str]]) -> None:
     """Bring the tables of each role (its migration folder and its version table) to what this code expects."""
     async with writing(engine) as connection:

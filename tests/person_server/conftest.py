@@ -1,4 +1,4 @@
-"""The one fixture of these tests: a running world. What it is made of stands in `world.py`."""
+"""The fixtures of these tests: a running world (see `world.py`), and a database of each kind."""
 
 from __future__ import annotations
 
@@ -7,13 +7,29 @@ from pathlib import Path
 
 import pytest
 
+from aauthkit.agent_provider import storage as agent_storage
+from aauthkit.database import migrate, open_database
+from aauthkit.person_server import storage
 from tests.person_server.world import World, world_at
+from tests.postgresql import PostgreSQL
 
 
 @pytest.fixture(autouse=True)
 def consent_scopes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AAUTH_CONSENT_SCOPES", '["a:write"]')
     monkeypatch.delenv("AAUTH_CONSENT_PREFIXES", raising=False)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+async def database(request: pytest.FixtureRequest, tmp_path: Path, anyio_backend: str) -> str | Path:
+    """Where `open_database` finds an empty database with all tables: the storage contract holds on both kinds."""
+    if request.param == "postgresql":
+        server: PostgreSQL = request.getfixturevalue("postgresql")
+        return await server.database()
+    engine = open_database(tmp_path / "person.db")
+    await migrate(engine, [agent_storage.MIGRATIONS, storage.MIGRATIONS])
+    await engine.dispose()
+    return tmp_path / "person.db"
 
 
 @pytest.fixture

@@ -9,10 +9,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from aauthkit.agent_provider import storage as agent_storage
 from aauthkit.clock import FixedClock
-from aauthkit.database import migrate, open_database, reading, writing
-from aauthkit.person_server import storage
+from aauthkit.database import open_database, reading, writing
 from aauthkit.person_server.audit import GENESIS, Event, Kind, Outcome, row_hash
 from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.storage import PersonStore, audit
@@ -29,9 +27,8 @@ def clock() -> FixedClock:
 
 
 @pytest.fixture
-async def engine(tmp_path: Path, clock: FixedClock, anyio_backend: str) -> AsyncIterator[AsyncEngine]:
-    engine = with_audit_log(open_database(tmp_path / "person.db"), AuditLog(clock, Secrets(bytes(32))))
-    await migrate(engine, [agent_storage.MIGRATIONS, storage.MIGRATIONS])
+async def engine(database: str | Path, clock: FixedClock) -> AsyncIterator[AsyncEngine]:
+    engine = with_audit_log(open_database(database), AuditLog(clock, Secrets(bytes(32))))
     yield engine
     await engine.dispose()
 

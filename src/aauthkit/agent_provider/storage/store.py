@@ -28,7 +28,7 @@ from aauthkit.agent_provider.storage.schema import (
     tickets,
 )
 from aauthkit.clock import Clock
-from aauthkit.database import reading, writing
+from aauthkit.database import one_at_a_time, reading, writing
 from aauthkit.revocation import CLOCK_SKEW
 
 _SECRET_BYTES = 24
@@ -188,6 +188,7 @@ class AgentStore:
             expires_at=now + lifetime.total_seconds(),
         )
         async with writing(self._engine) as connection:
+            await one_at_a_time(connection, "enrolment", stable_jkt)
             await connection.execute(
                 update(registrations)
                 .where(registrations.c.stable_jkt == stable_jkt, registrations.c.status == RegistrationStatus.PENDING)

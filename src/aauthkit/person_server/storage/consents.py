@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, and_, delete, func, insert, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from aauthkit.database import reading, writing
+from aauthkit.database import one_at_a_time, reading, writing
 from aauthkit.person_server.audit import Event, Kind, Outcome
 from aauthkit.person_server.states import State
 from aauthkit.person_server.storage import audit
@@ -142,6 +142,8 @@ async def remember(connection: AsyncConnection, request: PendingRequest, agreeme
     holder = _holder_of(request)
     granted = (ACT_AS_PERSON,) if request.kind == PERSON else granted_of(request, agreement.granted)
     refused = [scope for scope in request.scope.split() if scope not in granted]
+    # Two requests for the same may be approved at once.
+    await one_at_a_time(connection, "consents", request.person_id)
     for scope in (*granted, *refused):
         # Whatever was said about this scope before is said anew.
         for table in (consents, left_out):

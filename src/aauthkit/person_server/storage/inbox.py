@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from aauthkit.clock import Clock
-from aauthkit.database import reading, writing
+from aauthkit.database import one_at_a_time, reading, writing
 from aauthkit.person_server.audit import Event, Outcome
 from aauthkit.person_server.audit import Kind as Told
 from aauthkit.person_server.states import OPEN, State, sources_of
@@ -109,6 +109,7 @@ class InboxStore:
         """Store the item; the same one, while it waits, is found again. Raises `TooManyOpen`."""
         try:
             async with writing(self._engine) as connection:
+                await one_at_a_time(connection, "inbox", item.agent_issuer, item.agent)
                 known = await _find(connection, inbox_items.c.open_key == item.open_key)
                 if known is not None and known.expires_at <= self._clock.now():
                     await self._close(connection, known)
@@ -379,6 +380,7 @@ def _rule_key(person_id: str, agent_issuer: str, agent: str, action: str) -> Col
 
 async def _set_rule(connection: AsyncConnection, person_id: str, rule: PermissionRule) -> None:
     key = _rule_key(person_id, rule.agent_issuer, rule.agent, rule.action)
+    await one_at_a_time(connection, "permission rules", person_id)
     await connection.execute(delete(permission_rules).where(key))
     values = {name: getattr(rule, name) for name in PermissionRule.__dataclass_fields__}
     await connection.execute(insert(permission_rules).values(person_id=person_id, **values))

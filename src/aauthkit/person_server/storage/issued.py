@@ -14,7 +14,7 @@ from sqlalchemy import and_, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from aauthkit.database import reading, writing
+from aauthkit.database import one_at_a_time, reading, writing
 from aauthkit.person_server.storage.records import AcceptedAgentToken, IssuedPersonToken, IssuedToken
 from aauthkit.person_server.storage.schema import (
     agent_tokens,
@@ -73,6 +73,7 @@ class IssuedStore(Store):
                 return True
         try:
             async with writing(self._engine) as connection:
+                await one_at_a_time(connection, "resources", agent_issuer, agent)
                 await connection.execute(delete(asked_resources).where(own, asked_resources.c.asked_at <= since))
                 asked = (await connection.execute(select(func.count()).where(own))).scalar_one()
                 if asked >= most:

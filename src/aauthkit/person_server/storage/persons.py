@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from aauthkit.clock import Clock
-from aauthkit.database import reading, writing
+from aauthkit.database import one_at_a_time, reading, writing
 from aauthkit.person_server.codes import hashed
 from aauthkit.person_server.storage.records import Person
 from aauthkit.person_server.storage.schema import logins, persons
@@ -36,6 +36,7 @@ class PersonStore:
     async def named(self, username: str, issuer: str) -> Person:
         """The person of that name, or a placeholder that the first sign-in under the name will claim."""
         async with writing(self._engine) as connection:
+            await one_at_a_time(connection, "person", issuer, username)
             query = select(persons).where(persons.c.issuer == issuer, persons.c.username == username)
             found = (await connection.execute(query)).all()
             if len(found) > 1:
@@ -54,6 +55,7 @@ class PersonStore:
 
     async def _signed_in(self, issuer: str, subject: str, username: str, email: str | None) -> Person:
         async with writing(self._engine) as connection:
+            await one_at_a_time(connection, "person", issuer, username)
             query = select(persons).where(persons.c.issuer == issuer, persons.c.subject == subject)
             row = (await connection.execute(query)).first()
             if row is not None:

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from aauthkit.database import reading, writing
+from aauthkit.database import one_at_a_time, reading, writing
 from aauthkit.person_server.audit import Outcome
 from aauthkit.person_server.states import OPEN, State, out_of_time, sources_of
 from aauthkit.person_server.storage import audit
@@ -51,6 +51,7 @@ class RequestStore(Store):
         """
         try:
             async with writing(self._engine) as connection:
+                await one_at_a_time(connection, "requests", request.agent_issuer, request.principal)
                 known = await pending(connection, pending_requests.c.request_key == request.request_key)
                 if known is not None and again_after is not None and _makes_way(known, again_after, self._clock.now()):
                     await connection.execute(

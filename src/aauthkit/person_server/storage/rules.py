@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from aauthkit.database import reading, writing
+from aauthkit.database import one_at_a_time, reading, writing
 from aauthkit.person_server.audit import Event, Kind, Outcome
 from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.records import ConsentRule
@@ -37,6 +37,7 @@ class RuleStore:
         wanted = [("exact", scope) for scope in scopes] + [("prefix", prefix) for prefix in prefixes]
         wanted += [("resource", resource) for resource in unasked_resources]
         async with writing(self._engine) as connection:
+            await one_at_a_time(connection, "consent rules", SERVER)
             configured = select(consent_rules).where(consent_rules.c.origin == _CONFIGURED)
             before = {(row.kind, row.value) for row in await connection.execute(configured)}
             await connection.execute(delete(consent_rules).where(consent_rules.c.origin == _CONFIGURED))
@@ -97,6 +98,7 @@ async def _insert(
 
 
 async def _remove(connection: AsyncConnection, person_id: str, kind: str, value: str) -> bool:
+    await one_at_a_time(connection, "consent rules", person_id)
     gone = await connection.execute(
         delete(consent_rules).where(
             consent_rules.c.person_id == person_id, consent_rules.c.kind == kind, consent_rules.c.value == value

@@ -1,0 +1,360 @@
+"""What every store promises, on SQLite and on PostgreSQL, with two servers over one database at once.
+
+`Stores` has a line a store, `RACES` a line a promise: how many of those who try at once may succeed. Half of the tries
+are made by one server, half by the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from aauthkit.agent_provider.storage import AgentStore, TicketRefused
+from aauthkit.clock import FixedClock
+from aauthkit.database import open_database, reading
+from aauthkit.person_server.codes import Secrets
+from aauthkit.person_server.sealed import Sealer
+from aauthkit.person_server.states import State
+from aauthkit.person_server.storage import DecisionStore, IssuedToken, PersonStore, RevocationStore, RuleStore
+from aauthkit.person_server.storage.audit import AuditLog, with_audit_log
+from aauthkit.person_server.storage.audit_schema import audit as audit_table
+from aauthkit.person_server.storage.conversation import ConversationStore, TooManyRounds
+from aauthkit.person_server.storage.inbox import InboxStore, Kind, NewItem, TooManyOpen
+from aauthkit.person_server.storage.keys import KeyStore, RotationUnderWay
+from aauthkit.person_server.storage.records import Agreement
+from aauthkit.person_server.storage.requests import TooManyRequests
+from aauthkit.person_server.storage.revocations import Kind as Revoked
+from tests.person_server.test_storage import IDP, issued, new_request
+
+pytestmark = pytest.mark.anyio
+
+AGENT, PROVIDER, RESOURCE = "aauth:a@ap.example", "https://ap.example", "https://r.example"
+# How many try at once.
+MANY = 8
+
+
+class Stores:
+    """Every store of one server."""
+
+    def __init__(self, engine: AsyncEngine, clock: FixedClock) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.decisions = DecisionStore(engine, clock)
+        self.persons = PersonStore(engine, clock)
+        self.rules = RuleStore(engine)
+        self.revocations = RevocationStore(engine, clock, issuer="https://ps.example")
+        self.conversation = ConversationStore(engine, clock)
+        self.inbox = InboxStore(engine, clock)
+        self.agents = AgentStore(engine, clock)
+        self.keys = KeyStore(engine, clock, Sealer([bytes(32)]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Race:
+    """Of ``MANY`` tries at once ``wins`` succeed. A try is given what ``prepare`` returned, and its number."""
+
+    name: str
+    attempt: Callable[[Stores, Any, int], Awaitable[bool]]
+    prepare: Callable[[Stores, str], Awaitable[Any]] | None = None
+    wins: int = 1
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock(1000.0)
+
+
+@pytest.fixture
+async def servers(database: str | Path, clock: FixedClock) -> AsyncIterator[tuple[Stores, Stores]]:
+    async with AsyncExitStack() as stack:
+        made = []
+        for _ in range(2):
+            engine = with_audit_log(open_database(database), AuditLog(clock, Secrets(bytes(32))))
+            stack.push_async_callback(engine.dispose)
+            made.append(Stores(engine, clock))
+        yield made[0], made[1]
+
+
+async def succeeds(work: Awaitable[Any], *refusals: type[Exception]) -> bool:
+    try:
+        return await work is not False
+    except refusals:
+        return False
+
+
+# What the tries need
+
+
+async def a_request(stores: Stores, person_id: str) -> str:
+    await stores.decisions.open_request(new_request(person_id))
+    return person_id
+
+
+async def an_open_page(stores: Stores, person_id: str) -> str:
+    await a_request(stores, person_id)
+    await stores.decisions.arrive("one")
+    return person_id
+
+
+async def an_approval(stores: Stores, person_id: str, *, once: bool = False) -> str:
+    await a_request(stores, person_id)
+    single = frozenset({"a", "b"}) if once else frozenset()
+    assert await stores.decisions.approve(
+        "one", decided_by=person_id, answer_text=None, agreement=Agreement(until=9e9, single_use=single)
+    )
+    return person_id
+
+
+async def an_agreement_for_once(stores: Stores, person_id: str) -> str:
+    await an_approval(stores, person_id, once=True)
+    await stores.decisions.deliver("one", answered=State.APPROVED)
+    return person_id
+
+
+async def two_requests_for_the_same(stores: Stores, person_id: str) -> str:
+    for number in range(MANY):
+        await stores.decisions.open_request(new_request(person_id, f"n{number}"))
+    return person_id
+
+
+async def a_login(stores: Stores, _person_id: str) -> None:
+    await stores.persons.begin_login("state", return_to="/ui/", lifetime=timedelta(minutes=5))
+
+
+async def a_question(stores: Stores, person_id: str) -> None:
+    await stores.inbox.add(item(person_id), most_open=9)
+    assert await stores.inbox.engage("item")
+
+
+async def an_answered_question(stores: Stores, person_id: str) -> None:
+    await a_question(stores, person_id)
+    assert await stores.inbox.decide("item", granted=True, decided_by=person_id, answer_text="yes")
+
+
+async def a_ticket(stores: Stores, person_id: str) -> str:
+    return await stores.agents.make_ticket(person_id, lifetime=timedelta(hours=1))
+
+
+async def an_enrolment(stores: Stores, person_id: str) -> tuple[str, str]:
+    _, registration = await stores.agents.open_registration(
+        stable_jkt="jkt", name="A", draft="11", lifetime=timedelta(hours=1)
+    )
+    return registration.id, person_id
+
+
+async def a_token_to_revoke(stores: Stores, person_id: str) -> str:
+    await stores.decisions.record(issued(person_id), via="", spending=frozenset(), uncollected_since=0.0)
+    return person_id
+
+
+async def a_cascade(stores: Stores, person_id: str) -> str:
+    await a_token_to_revoke(stores, person_id)
+    cascade = await stores.revocations.revoke_own("jti", person_id=person_id, handle_hash="h")
+    assert cascade is not None
+    return cascade.id
+
+
+def item(person_id: str, name: str = "item", **changes: Any) -> NewItem:
+    made = NewItem(
+        id=name,
+        kind=Kind.PERMISSION,
+        open_key=f"open {name}",
+        handle_hash=f"handle {name}",
+        code_hash=f"code {name}",
+        person_id=person_id,
+        agent_issuer=PROVIDER,
+        agent=AGENT,
+        agent_name="Agent",
+        subject="buy",
+        expires_at=1600.0,
+    )
+    return replace(made, **changes)
+
+
+def fresh(person_id: str, number: int) -> IssuedToken:
+    return issued(person_id, f"jti {number}")
+
+
+async def decide(stores: Stores, person_id: str, number: int) -> bool:
+    if number % 4 < 2:
+        return await stores.decisions.deny("one", decided_by=person_id, answer_text=None)
+    return await approve(stores, person_id, "one")
+
+
+async def approve(stores: Stores, person_id: str, pending_id: str) -> bool:
+    return await stores.decisions.approve(
+        pending_id, decided_by=person_id, answer_text=None, agreement=Agreement(until=9e9)
+    )
+
+
+async def has_claimed(stores: Stores, _given: Any, _number: int) -> bool:
+    return bool(await stores.revocations.claim(10, of_one=10, under_way={}))
+
+
+RACES = (
+    Race(name="one of many decides", prepare=a_request, attempt=decide),
+    Race(
+        name="one delivery gives the answer",
+        prepare=an_approval,
+        attempt=lambda s, p, n: s.decisions.deliver("one", answered=State.APPROVED, issued=fresh(p, n)),
+    ),
+    Race(
+        name="what was agreed to for once is spent once",
+        prepare=an_agreement_for_once,
+        attempt=lambda s, p, n: s.decisions.record(
+            fresh(p, n), via="", spending=frozenset({"a", "b"}), uncollected_since=2000.0
+        ),
+    ),
+    Race(
+        name="the same may be agreed to in several requests at once",
+        prepare=two_requests_for_the_same,
+        attempt=lambda s, p, n: approve(s, p, f"n{n}"),
+        wins=MANY,
+    ),
+    Race(
+        name="an agent has no more requests open than it may",
+        attempt=lambda s, p, n: succeeds(
+            s.decisions.open_request(new_request(p, f"n{n}"), most_open=3), TooManyRequests
+        ),
+        wins=3,
+    ),
+    Race(
+        name="an agent names no more resources than it may",
+        attempt=lambda s, _p, n: s.decisions.note_resource(PROVIDER, AGENT, f"https://r{n}.example", most=3, since=0.0),
+        wins=3,
+    ),
+    Race(name="a code is used once", attempt=lambda s, _p, _n: s.conversation.use_code("code")),
+    Race(
+        name="one question is asked at a time",
+        prepare=an_open_page,
+        attempt=lambda s, _p, n: succeeds(
+            s.conversation.ask("one", f"why {n}?", options=(), answer_by=1500.0, most_rounds=5), TooManyRounds
+        ),
+    ),
+    Race(
+        name="a sign-in is finished once",
+        prepare=a_login,
+        attempt=lambda s, _p, _n: succeeds(_is_something(s.persons.finish_login("state")), LookupError),
+    ),
+    Race(
+        name="a name that nobody had yet becomes one person",
+        attempt=lambda s, _p, _n: _is_something(s.persons.named("newcomer", IDP)),
+        wins=MANY,
+    ),
+    Race(
+        name="the same first sign-in at once is one person",
+        attempt=lambda s, _p, _n: _is_something(
+            s.persons.signed_in(issuer=IDP, subject="new", username="new", email=None)
+        ),
+        wins=MANY,
+    ),
+    Race(
+        name="a rule may be set by two at once",
+        attempt=lambda s, p, n: succeeds(_none(s.rules.set_rule(p, "exact", "a", required=n % 2 == 0))),
+        wins=MANY,
+    ),
+    Race(
+        name="servers that start at once configure the same rules",
+        attempt=lambda s, _p, _n: succeeds(_none(s.rules.configure(scopes=["a", "b"], prefixes=["p."]))),
+        wins=MANY,
+    ),
+    Race(
+        name="one decision about an item of the inbox",
+        prepare=a_question,
+        attempt=lambda s, p, n: s.inbox.decide(
+            "item", granted=n % 2 == 0, decided_by="p", answer_text=None, always=True
+        ),
+    ),
+    Race(name="the agent is told once", prepare=a_question, attempt=lambda s, _p, _n: s.inbox.tell("item")),
+    Race(
+        name="one delivery of an item",
+        prepare=an_answered_question,
+        attempt=lambda s, _p, _n: s.inbox.deliver("item", answered=State.APPROVED),
+    ),
+    Race(
+        name="an agent has no more items open than it may",
+        attempt=lambda s, p, n: succeeds(s.inbox.add(item(p, f"n{n}"), most_open=3), TooManyOpen),
+        wins=3,
+    ),
+    Race(
+        name="a ticket lets one agent in",
+        prepare=a_ticket,
+        attempt=lambda s, t, n: succeeds(
+            s.agents.enrol_with_ticket(t, stable_jkt=f"jkt {n}", name="A", agent_id=f"aauth:{n}@ap.example"),
+            TicketRefused,
+        ),
+    ),
+    Race(
+        name="one approval of an enrolment",
+        prepare=an_enrolment,
+        attempt=lambda s, given, n: _is_something(
+            s.agents.approve_registration(given[0], given[1], f"aauth:{n}@ap.example")
+        ),
+    ),
+    Race(
+        name="a token is taken back by one cascade",
+        prepare=a_token_to_revoke,
+        attempt=lambda s, p, n: _is_something(s.revocations.revoke_own("jti", person_id=p, handle_hash=f"h {n}")),
+        wins=MANY,
+    ),
+    Race(name="one replica delivers a revocation", prepare=a_cascade, attempt=has_claimed),
+    Race(name="an outcome is collected once", prepare=a_cascade, attempt=lambda s, c, _n: s.revocations.collect(c)),
+    Race(
+        name="one rotation at a time",
+        attempt=lambda s, _p, _n: succeeds(s.keys.rotate("11"), RotationUnderWay),
+    ),
+)
+
+
+async def _is_something(work: Awaitable[Any]) -> bool:
+    return await work is not None
+
+
+async def _none(work: Awaitable[None]) -> bool:
+    await work
+    return True
+
+
+@pytest.mark.parametrize("race", RACES, ids=[race.name for race in RACES])
+async def test_however_many_try_at_once(servers: tuple[Stores, Stores], race: Race) -> None:
+    person_id = (await servers[0].persons.named("mcp-user", IDP)).id
+    given = person_id if race.prepare is None else await race.prepare(servers[0], person_id)
+    tries = (race.attempt(servers[number % 2], given, number) for number in range(MANY))
+    assert sum(await asyncio.gather(*tries)) == race.wins
+
+
+async def test_what_was_written_down_at_once_is_one_chain(servers: tuple[Stores, Stores]) -> None:
+    person_id = (await servers[0].persons.named("mcp-user", IDP)).id
+    await asyncio.gather(*(servers[n % 2].decisions.open_request(new_request(person_id, f"n{n}")) for n in range(MANY)))
+    async with reading(servers[0].engine) as connection:
+        found = (await connection.execute(select(audit_table.c.seq).order_by(audit_table.c.seq))).scalars().all()
+    assert found == list(range(found[0], found[0] + len(found)))
+    assert len(found) == MANY
+
+
+async def test_a_cascade_and_a_token_being_issued_do_not_miss_each_other(servers: tuple[Stores, Stores]) -> None:
+    """Either the token is on record when the cascade looks, or its issuing sees the revocation."""
+    one, other = servers
+    person_id = (await one.persons.named("mcp-user", IDP)).id
+    await one.decisions.record(issued(person_id), via="", spending=frozenset(), uncollected_since=0.0)
+    cascade = await other.revocations.revoke_agent(PROVIDER, AGENT, person_id=person_id, handle_hash="h")
+    assert (cascade.kind, cascade.subject) == (Revoked.AGENT, AGENT)
+    assert await one.revocations.revoked_tokens_of(["jti"]) == {"jti"}
+
+
+async def test_text_of_an_agent_comes_back_as_it_was_stored(servers: tuple[Stores, Stores]) -> None:
+    person_id = (await servers[0].persons.named("mcp-user", IDP)).id
+    words = "ẞ \N{FAMILY} ' \" \\ % _ ; -- \t\n " + "x" * 5000
+    stored = await servers[0].decisions.open_request(replace(new_request(person_id), justification=words))
+    found = await servers[1].decisions.by_id(stored.id)
+    assert found is not None
+    assert found.justification == words
