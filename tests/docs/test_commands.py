@@ -39,7 +39,7 @@ def test_every_line_is_a_command_that_exists(block: Block) -> None:
     [
         "aauth demo --mod identity",
         "aauth demo start-part",
-        "aauth person serve --listen 127.0.0.1:8765",
+        "aauth person serve --listn 127.0.0.1:8765",
         "aauth nobody",
         "aauth demo --mode mode1",
         "make everything",

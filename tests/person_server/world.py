@@ -242,6 +242,9 @@ class World:
         self.idp = idp
         self.keys: Mapping[str, PrivateKey] = {}
         """The server's own signing keys, by draft, as they were when the world began."""
+        self.setup_links: list[str] = []
+        self.people_of = IDP
+        """Where the people of this server sign in."""
         self.client = self.browser()
         self.changes = Changes()
         self._resources: dict[str, Resource] = {}
@@ -260,7 +263,7 @@ class World:
     async def ticket(self, username: str = "mcp-user", **options: Any) -> str:
         engine = open_database(self.state / "person.db")
         try:
-            owner = await PersonStore(engine, self.clock).named(username, IDP)
+            owner = await PersonStore(engine, self.clock).named(username, self.people_of)
             store = AgentStore(engine, self.clock)
             return await store.make_ticket(owner.id, lifetime=timedelta(hours=1), **options)
         finally:
@@ -306,14 +309,20 @@ async def world_at(state: Path, *, clock: FixedClock | None = None, **options: A
         "bearer_clients": (AUTOMATION,),
         "development": True,
     }
-    asked = ServeOptions(**settings | options)
-    changes = Changes()
+    asked, links, changes = ServeOptions(**settings | options), list[str](), Changes()
     async with application(
-        asked, clock=clock, network=network, calls=network, openid_transport=idp.transport, changes=changes
+        asked,
+        clock=clock,
+        network=network,
+        calls=network,
+        openid_transport=idp.transport,
+        changes=changes,
+        announce_setup=links.append,
     ) as app:
         world = World(app, state, clock, network, idp)
         world.keys = await keys_of(state, clock)
         world.changes = changes
+        world.setup_links = links
         try:
             yield world
         finally:

@@ -56,7 +56,8 @@ class PersonServerSettings:
 
     issuer: str
     development: bool
-    openid: OpenIDSettings
+    openid: OpenIDSettings | None
+    """Without an identity provider people sign in with passkeys alone."""
     resources: Trust
     """Whose resource tokens are judged: a list, or explicitly any (then fetched under egress admission)."""
     intermediaries: Trust = field(default_factory=Trust.nobody)
@@ -91,6 +92,17 @@ class PersonServerSettings:
     session_idle: timedelta = timedelta(hours=1)
     """How long a browser may be left alone: a lunch, not a night. An open page that looks for news is no use of it."""
     login_time: timedelta = timedelta(minutes=10)
+    step_up_time: timedelta = timedelta(minutes=5)
+    """For how long somebody who proved who they are may do what is risky: one sitting, not a coffee."""
+    challenge_time: timedelta = timedelta(minutes=5)
+    """How long a browser has to answer: finding the telephone that holds the passkey takes a minute or two."""
+    setup_time: timedelta = timedelta(hours=1)
+    """How long the link printed at start is good; a new start prints a new one."""
+    invitation_time: timedelta = timedelta(days=1)
+    """An invitation is passed on by message, and read the next morning."""
+    failed_sign_ins: int = 20
+    """Failed passkeys an address, before it is told to wait; a good one is let in all the same."""
+    failed_sign_in_window: timedelta = timedelta(minutes=10)
     clarification_time: timedelta = timedelta(minutes=2)
     """How long an agent has to answer a question of its person, who sits and waits for it."""
     clarification_rounds: int = 5
@@ -101,7 +113,8 @@ class PersonServerSettings:
     def __post_init__(self) -> None:
         try:
             server_identifier(self.issuer, development=self.development)
-            endpoint_url(self.openid.issuer, development=self.development)
+            if self.openid is not None:
+                endpoint_url(self.openid.issuer, development=self.development)
         except InvalidRequest as error:
             raise ConfigurationError(f"The person server cannot start: {error.detail}") from error
         if self.longest_remembered is not None and self.remembered > self.longest_remembered:

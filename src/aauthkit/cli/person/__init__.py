@@ -9,6 +9,7 @@ import click
 
 from aauthkit.cli.person.composition import application
 from aauthkit.cli.person.consent_scopes import consent_scopes
+from aauthkit.cli.person.invite import invite
 from aauthkit.cli.person.keys import keys
 from aauthkit.cli.person.migrate import migrate
 from aauthkit.cli.person.options import ServeOptions
@@ -21,7 +22,7 @@ def person() -> None:
     """The person server and agent provider."""
 
 
-for _command in (serve, ticket, consent_scopes, migrate, keys):
+for _command in (serve, invite, ticket, consent_scopes, migrate, keys):
     person.add_command(_command)
 
 __all__ = ["ServeOptions", "application", "person"]

@@ -6,7 +6,7 @@ Neither imports the other; everything they need is handed to them here.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -42,6 +42,7 @@ from aauthkit.person_server.revocation.outbox import Outbox
 from aauthkit.person_server.revocation.service import refuse_revoked_agent_token
 from aauthkit.person_server.settings import OpenIDSettings, PersonServerSettings
 from aauthkit.person_server.signing import SigningKeys
+from aauthkit.person_server.storage.passkeys import PasskeyStore
 from aauthkit.person_server.waiting import Changes
 from aauthkit.person_server.web.app import Parts, create_app
 from aauthkit.revoking import Revoker
@@ -66,11 +67,13 @@ async def application(
     calls: AsyncCaller | None = None,
     openid_transport: httpx2.AsyncBaseTransport | None = None,
     changes: Changes | None = None,
+    announce_setup: Callable[[str], None] = lambda _link: None,
 ) -> AsyncIterator[ASGIApp]:
     """Both roles as one ASGI application: tables migrated, keys made, parts handed to each other, deliveries going out.
 
     Time, the documents of others, the calls to them and the identity provider can be given, so that a test holds all
-    of them. Whoever stops the server closes ``changes`` first.
+    of them. Whoever stops the server closes ``changes`` first. ``announce_setup`` is told the link to the first
+    passkey, while nobody has one and there is no provider.
     """
     asked.check()
     async with AsyncExitStack() as stack:
@@ -83,11 +86,21 @@ async def application(
             prefixes=json_list("AAUTH_CONSENT_PREFIXES", _DEFAULT_PREFIXES),
             unasked_resources=_unasked_resources(asked),
         )
+        if asked.oidc_issuer is None:
+            await _new_setup_link(asked, engine, clock, announce_setup)
         keeping = await kept(engine, asked.state, clock)
         app, outbox = _compose(asked, engine, keeping, clock, network, calls, openid_transport, changes)
         await stack.enter_async_context(outbox.running())
         await stack.enter_async_context(keeping.keys.following())
         yield app
+
+
+async def _new_setup_link(
+    asked: ServeOptions, engine: AsyncEngine, clock: Clock, announce: Callable[[str], None]
+) -> None:
+    token = await PasskeyStore(engine, clock).new_setup_link(lifetime=PersonServerSettings.setup_time)
+    if token is not None:
+        announce(f"{asked.issuer}/ui/join/{token}")
 
 
 def _compose(
@@ -180,12 +193,7 @@ def _person_server_settings(asked: ServeOptions) -> PersonServerSettings:
     return PersonServerSettings(
         issuer=asked.issuer,
         development=asked.development,
-        openid=OpenIDSettings(
-            issuer=asked.oidc_issuer,
-            client_id=asked.oidc_client,
-            client_secret=os.environ.get("AAUTH_OIDC_CLIENT_SECRET"),
-            accepted_clients=frozenset(asked.bearer_clients),
-        ),
+        openid=_openid_settings(asked),
         resources=_trusted_resources(asked),
         intermediaries=_trusted_intermediaries(asked),
         open_consent=asked.open_consent,
@@ -201,6 +209,17 @@ def _longest_remembered(asked: ServeOptions) -> timedelta | None:
         return duration(asked.longest_remembered)
     except ConfigurationError as error:
         raise ConfigurationError(f"--longest-remembered {error.detail}") from None
+
+
+def _openid_settings(asked: ServeOptions) -> OpenIDSettings | None:
+    if asked.oidc_issuer is None or asked.oidc_client is None:
+        return None
+    return OpenIDSettings(
+        issuer=asked.oidc_issuer,
+        client_id=asked.oidc_client,
+        client_secret=os.environ.get("AAUTH_OIDC_CLIENT_SECRET"),
+        accepted_clients=frozenset(asked.bearer_clients),
+    )
 
 
 def _trusted_resources(asked: ServeOptions) -> Trust:

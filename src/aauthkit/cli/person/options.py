@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from aauthkit.errors import ConfigurationError
 from aauthkit.identifiers import is_loopback
+from aauthkit.person_server.passkeys import has_a_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +21,8 @@ class ServeOptions:
     issuer: str
     state: Path
     agent_domain: str
-    oidc_issuer: str
-    oidc_client: str
+    oidc_issuer: str | None = None
+    oidc_client: str | None = None
     bearer_clients: tuple[str, ...] = ()
     trusted_resources: tuple[str, ...] = ("any",)
     trusted_intermediaries: tuple[str, ...] = ()
@@ -39,9 +42,34 @@ class ServeOptions:
 
     def check(self) -> None:
         host, _ = self.address
+        if (self.oidc_issuer is None) != (self.oidc_client is None):
+            raise ConfigurationError(
+                "--oidc-issuer and --oidc-client belong together; without both, people use passkeys."
+            )
+        if self.oidc_issuer is None and self.bearer_clients:
+            raise ConfigurationError("--bearer-client needs the identity provider whose tokens are meant.")
+        if self.oidc_issuer is None and not has_a_name(self.issuer):
+            raise ConfigurationError(
+                f"Browsers make no passkeys for the IP address in {self.issuer}. Use a name, such as "
+                "http://localhost:8765 in development, or name an identity provider with --oidc-issuer."
+            )
         if not self.development and urlsplit(self.issuer).scheme != "https":
             raise ConfigurationError("An http issuer is for development on loopback only; add --development.")
         if self.open_consent and not (is_loopback(host) and is_loopback(urlsplit(self.issuer).hostname or "")):
             raise ConfigurationError(
                 "--open-consent lets anybody decide, so it needs loopback for --listen and --issuer."
             )
+
+
+# For a try: a name that browsers make passkeys for, and the domain the examples expect.
+DEVELOPMENT_ISSUER, _DEVELOPMENT_DOMAIN = "http://localhost:8765", "agent-server.example"
+
+
+def with_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with what follows from others; raises `ConfigurationError` where nothing does."""
+    development = bool(options["development"])
+    issuer = options["issuer"] or (DEVELOPMENT_ISSUER if development else None)
+    if issuer is None:
+        raise ConfigurationError("Say with --issuer what this server is called, or add --development for a try.")
+    domain = options["agent_domain"] or (_DEVELOPMENT_DOMAIN if development else urlsplit(issuer).hostname or "")
+    return {**options, "issuer": issuer, "agent_domain": domain}

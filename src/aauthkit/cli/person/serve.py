@@ -12,8 +12,9 @@ import click
 import uvicorn
 
 from aauthkit.cli.person.composition import application
-from aauthkit.cli.person.options import ServeOptions
+from aauthkit.cli.person.options import ServeOptions, with_defaults
 from aauthkit.cli.person.state import database_option, state_option
+from aauthkit.person_server.passkeys import has_a_name
 from aauthkit.person_server.waiting import Changes
 
 # Seconds for whoever reads so slowly that it cannot be told to go; a decision takes a fraction of one.
@@ -21,14 +22,22 @@ _PATIENCE = 5
 
 
 @click.command()
-@click.option("--listen", required=True, metavar="HOST:PORT")
+@click.option("--listen", default="127.0.0.1:8765", show_default=True, metavar="HOST:PORT")
 @click.option(
-    "--issuer", required=True, metavar="URL", help="The server's identifier, as agents and resources name it."
+    "--issuer",
+    metavar="URL",
+    help="The server's identifier, as agents and resources name it.  [with --development: http://localhost:8765]",
 )
 @state_option
-@click.option("--agent-domain", required=True, metavar="DOMAIN", help="The domain of the agent identifiers it issues.")
-@click.option("--oidc-issuer", required=True, metavar="URL", help="The identity provider at which people sign in.")
-@click.option("--oidc-client", required=True, metavar="ID")
+@click.option(
+    "--agent-domain",
+    metavar="DOMAIN",
+    help="The domain of the agent identifiers.  [the issuer's host; with --development: agent-server.example]",
+)
+@click.option(
+    "--oidc-issuer", metavar="URL", help="The identity provider at which people sign in; without one, with passkeys."
+)
+@click.option("--oidc-client", metavar="ID", help="What this server is called at the identity provider.")
 @click.option(
     "--bearer-client",
     "bearer_clients",
@@ -70,7 +79,7 @@ _PATIENCE = 5
 @click.option("--open-consent", is_flag=True, help="Decisions need no sign-in. Test harnesses on loopback only.")
 def serve(**options: Any) -> None:
     """Serve both roles until stopped."""
-    asked = ServeOptions(**options)
+    asked = ServeOptions(**with_defaults(options))
     asked.check()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     for chatty in ("httpx2", "httpcore2", "httpx", "httpcore", "alembic"):
@@ -80,8 +89,8 @@ def serve(**options: Any) -> None:
 
 async def _serve(asked: ServeOptions) -> None:
     host, port = asked.address
-    changes = Changes()
-    async with application(asked, changes=changes) as app:
+    changes, links = Changes(), list[str]()
+    async with application(asked, changes=changes, announce_setup=links.append) as app:
         # The access log would show codes and handles, which stand in addresses.
         config = uvicorn.Config(
             app,
@@ -93,6 +102,10 @@ async def _serve(asked: ServeOptions) -> None:
             timeout_graceful_shutdown=_PATIENCE,
         )
         click.echo(_start_line(asked))
+        for link in links:
+            click.echo(
+                f"Nobody can sign in yet. Open this link, within an hour and once, to make the first passkey:\n{link}"
+            )
         if asked.open_consent:
             click.echo("WARNING: --open-consent: ANYBODY ON THIS MACHINE DECIDES FOR EVERY PERSON.", err=True)
         await Server(config, changes).serve()
@@ -113,4 +126,10 @@ class Server(uvicorn.Server):
 def _start_line(asked: ServeOptions) -> str:
     mode = " DEVELOPMENT: http and ports are accepted for loopback names;" if asked.development else ""
     trusted = ", ".join(asked.trusted_resources)
-    return f"person server and agent provider {asked.issuer} on {asked.listen};{mode} resources: {trusted}"
+    people = "passkeys" if asked.oidc_issuer is None else asked.oidc_issuer
+    if not has_a_name(asked.issuer):
+        people += " (no passkeys: the issuer is an IP address)"
+    return (
+        f"person server and agent provider {asked.issuer} on {asked.listen};{mode} "
+        f"people sign in with: {people}; resources: {trusted}"
+    )

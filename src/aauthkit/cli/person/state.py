@@ -32,11 +32,17 @@ _MIGRATIONS = (agent_storage.MIGRATIONS, person_storage.MIGRATIONS)
 
 T = TypeVar("T")
 
+
+def _default_state() -> Path:
+    """Where a person's programs keep what lasts; the demo's state stands beside it."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "aauthkit" / "person"
+
+
 state_option = click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="Folder of the keys and, unless --database is given, the database.",
+    default=_default_state,
+    help="Folder of the keys and, unless --database is given, the database.  [~/.local/state/aauthkit/person]",
 )
 database_option = click.option(
     "--database", metavar="URL", help="A SQLAlchemy URL such as postgresql+asyncpg://…; default: SQLite in --state."

@@ -13,6 +13,7 @@ from aauthkit.cli.person.state import database_option, identifier, origin, state
 from aauthkit.clock import SystemClock
 from aauthkit.errors import ConfigurationError
 from aauthkit.person_server import storage as person_storage
+from aauthkit.person_server.storage.passkeys import PASSKEYS
 
 
 @click.command()
@@ -23,9 +24,14 @@ from aauthkit.person_server import storage as person_storage
     "username",
     required=True,
     metavar="NAME",
-    help="Whose agent it will be: their name at the identity provider.",
+    help="Whose agent it will be: their name at the identity provider, or here where people use passkeys.",
 )
-@click.option("--oidc-issuer", required=True, metavar="URL", help="The identity provider that knows the name.")
+@click.option(
+    "--oidc-issuer",
+    default=PASSKEYS,
+    metavar="URL",
+    help="The identity provider that knows the name; none where people sign in with passkeys.",
+)
 @click.option(
     "--resource",
     "resources",

@@ -22,7 +22,7 @@ from aauthkit.person_server.codes import hashed
 from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.records import Person
 from aauthkit.person_server.storage.schema import persons
-from aauthkit.person_server.storage.sign_in_schema import sessions
+from aauthkit.person_server.storage.sign_in_schema import passkey_people, sessions
 
 # Looking at pages writes no more often than this, so a session may end this much before its idle limit.
 _SEEN_EVERY = timedelta(minutes=1)
@@ -86,11 +86,19 @@ class SessionStore:
             await audit.append(connection, _told(person_id, Outcome.OPENED, f"{method.value}, {device}"))
         return token
 
-    async def find(self, token: str) -> tuple[Person, Session] | None:
-        """Whose session it is, while it lasts."""
+    async def find(self, token: str) -> tuple[Person, Session, bool] | None:
+        """Whose session it is, while it lasts, and whether they administer a server without a provider."""
         query = (
-            select(persons.c.issuer, persons.c.subject, persons.c.username, persons.c.email, sessions)
+            select(
+                persons.c.issuer,
+                persons.c.subject,
+                persons.c.username,
+                persons.c.email,
+                sessions,
+                passkey_people.c.administrator,
+            )
             .join(sessions, sessions.c.person_id == persons.c.id)
+            .outerjoin(passkey_people, passkey_people.c.person_id == persons.c.id)
             .where(sessions.c.token_hash == hashed(token), sessions.c.expires_at > self._clock.now())
         )
         async with reading(self._engine) as connection:
@@ -100,7 +108,7 @@ class SessionStore:
         person = Person(
             id=row.person_id, issuer=row.issuer, subject=row.subject, username=row.username, email=row.email
         )
-        return person, _session(row)
+        return person, _session(row), bool(row.administrator)
 
     async def seen(self, token: str, session: Session) -> None:
         """The session is in use."""

@@ -33,6 +33,7 @@ from aauthkit.person_server.consent import Consents
 from aauthkit.person_server.inbox import Inbox
 from aauthkit.person_server.issuing import TokenIssuer
 from aauthkit.person_server.openid import OpenIDClient
+from aauthkit.person_server.passkeys import Passkeys
 from aauthkit.person_server.pending import PendingEndpoint
 from aauthkit.person_server.person_token import PersonTokenEndpoint
 from aauthkit.person_server.ports import AgentDirectory
@@ -45,7 +46,9 @@ from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.signing import SigningKeys
 from aauthkit.person_server.storage import DecisionStore, PersonStore, RevocationStore, RuleStore, SessionStore
 from aauthkit.person_server.storage.conversation import ConversationStore
+from aauthkit.person_server.storage.guesses import GuessStore
 from aauthkit.person_server.storage.inbox import InboxStore
+from aauthkit.person_server.storage.passkeys import PasskeyStore
 from aauthkit.person_server.storage.views import ViewStore
 from aauthkit.person_server.subagents import SubagentTokens
 from aauthkit.person_server.token import TokenEndpoint
@@ -58,6 +61,7 @@ from aauthkit.person_server.web.conversation import ConversationEndpoints
 from aauthkit.person_server.web.events import Events
 from aauthkit.person_server.web.inbox import InboxPages
 from aauthkit.person_server.web.pages import Pages
+from aauthkit.person_server.web.passkeys import PasskeyPages
 from aauthkit.person_server.web.person import PersonEndpoints
 from aauthkit.person_server.web.revocation import RevocationEndpoints
 from aauthkit.person_server.web.session_list import SessionPages
@@ -121,15 +125,10 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
     decisions, rules = DecisionStore(parts.engine, parts.clock), RuleStore(parts.engine)
     persons, changes = PersonStore(parts.engine, parts.clock), parts.changes
     views = Views(ViewStore(parts.engine, parts.clock), parts.directory)
-    openid = OpenIDClient(
-        settings.openid,
-        redirect_uri=f"{settings.issuer}/ui/callback",
-        secrets=parts.secrets,
-        clock=parts.clock,
-        transport=parts.openid_transport,
-    )
+    openid = _openid(parts)
     session_store = SessionStore(parts.engine, parts.clock, idle=settings.session_idle)
-    sessions = Sessions(settings, persons, session_store, openid, parts.secrets, views)
+    sessions = Sessions(settings, persons, session_store, openid, parts.secrets, views, parts.clock)
+    passkey_store = PasskeyStore(parts.engine, parts.clock)
     conversation = ConversationStore(parts.engine, parts.clock)
     attempts = CodeAttempts(settings=settings, decisions=decisions, used=conversation, clock=parts.clock)
     consents = Consents(
@@ -207,6 +206,16 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
     )
     inbox_pages = InboxPages(settings, sessions=sessions, inbox=inbox, directory=parts.directory, clock=parts.clock)
     session_pages = SessionPages(settings, sessions=sessions, store=session_store)
+    passkey_pages = PasskeyPages(
+        settings,
+        sessions=sessions,
+        passkeys=Passkeys(settings=settings, store=passkey_store, secrets=parts.secrets, clock=parts.clock),
+        store=passkey_store,
+        persons=persons,
+        session_store=session_store,
+        guesses=GuessStore(parts.engine, parts.clock),
+        clock=parts.clock,
+    )
     events = Events(sessions=sessions, store=session_store, views=views, changes=changes)
 
     @describes("The person server's metadata", Caller.ANYBODY, {200: METADATA})
@@ -222,7 +231,8 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
-        await openid.aclose()
+        if openid is not None:
+            await openid.aclose()
 
     routes: list[BaseRoute] = [
         *beside,
@@ -238,6 +248,7 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         *consent_pages.routes(),
         *inbox_pages.routes(),
         *session_pages.routes(),
+        *passkey_pages.routes(),
         *pages.routes(),
     ]
     app = Starlette(
@@ -246,6 +257,19 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         lifespan=lifespan,
     )
     return _SecurityHeaders(app)
+
+
+def _openid(parts: Parts) -> OpenIDClient | None:
+    settings = parts.settings
+    if settings.openid is None:
+        return None
+    return OpenIDClient(
+        settings.openid,
+        redirect_uri=f"{settings.issuer}/ui/callback",
+        secrets=parts.secrets,
+        clock=parts.clock,
+        transport=parts.openid_transport,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

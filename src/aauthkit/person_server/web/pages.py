@@ -22,7 +22,7 @@ from aauthkit.person_server.states import OPEN
 from aauthkit.person_server.storage import DecisionStore, RuleStore
 from aauthkit.person_server.web.person import stop_asking
 from aauthkit.person_server.web.sessions import Sessions, SignedIn
-from aauthkit.person_server.web.showing import Showing, one_of, page, text_in
+from aauthkit.person_server.web.showing import Showing, local_page, one_of, page, text_in
 
 
 class Pages(Showing):
@@ -52,7 +52,6 @@ class Pages(Showing):
             Route("/ui/requests", self.requests, methods=["GET"]),
             Route("/ui/tokens", self.tokens, methods=["GET"]),
             Route("/ui/settings", self.settings, methods=["GET"]),
-            Route("/ui/login", self.login, methods=["GET"]),
             Route("/ui/callback", self.callback, methods=["GET"]),
             Route("/ui/logout", self.logout, methods=["POST"]),
             Route("/ui/enrolments/{id}", self.decide_enrolment, methods=["POST"]),
@@ -109,7 +108,12 @@ class Pages(Showing):
     @page
     async def settings(self, request: Request) -> Response:
         signed_in = await self._sessions.required(request)
-        return self.show("settings.html", signed_in, rules=await self._rules.rules_for(signed_in.person.id))
+        return self.show(
+            "settings.html",
+            signed_in,
+            rules=await self._rules.rules_for(signed_in.person.id),
+            invites=signed_in.administrator and self._settings.openid is None,
+        )
 
     async def _names(self, signed_in: SignedIn) -> dict[str, str]:
         """What the person's agents call themselves, by identifier."""
@@ -118,17 +122,9 @@ class Pages(Showing):
     # Signing in and out
 
     @page
-    async def login(self, request: Request) -> Response:
-        return_to, anew = _local(request.query_params.get("return_to")), "anew" in request.query_params
-        state, url = await self._sessions.begin(return_to, anew=anew)
-        response = RedirectResponse(url, status_code=303)
-        self._sessions.set_login(response, state)
-        return response
-
-    @page
     async def callback(self, request: Request) -> Response:
         session, return_to = await self._sessions.finish(request, dict(request.query_params))
-        response = RedirectResponse(_local(return_to), status_code=303)
+        response = RedirectResponse(local_page(return_to), status_code=303)
         self._sessions.set_session(response, session)
         return response
 
@@ -183,10 +179,3 @@ class Pages(Showing):
         else:
             await stop_asking(self._rules, signed_in.person.id, kind, value)
         return RedirectResponse("/ui/settings", status_code=303)
-
-
-def _local(path: str | None) -> str:
-    """A page of ours; anything else becomes the first page, so a sign-in never leads away."""
-    if path is None or not path.startswith("/ui/") or "\\" in path or not path.isprintable() or len(path) > 4096:
-        return "/ui/"
-    return path

@@ -55,8 +55,8 @@ from aauthkit.person_server.web.presentation import (
     request_json,
     when,
 )
-from aauthkit.person_server.web.sessions import CSRF_HEADER, Sessions, SignedIn
-from aauthkit.serving import answer, json_object, read_body, text_member
+from aauthkit.person_server.web.sessions import CSRF_HEADER, Sessions, SignedIn, json_members
+from aauthkit.serving import answer, text_member
 
 _LONGEST_ANSWER, _LONGEST_NAME = 4096, 256
 
@@ -200,7 +200,7 @@ class PersonEndpoints:
         refuses=(404, 409),
     )
     async def decide(self, request: Request) -> Response:
-        members = await self._json_change(request)
+        members = await json_members(request)
         decider = await self._decider(request, changing=True)
         approved = members.get("approved")
         if not isinstance(approved, bool):
@@ -336,7 +336,7 @@ class PersonEndpoints:
 
     @describes("Be asked about a scope, or a prefix of scopes", Caller.PERSON, {200: _RULES}, takes=_RULE)
     async def add_consent_scope(self, request: Request) -> Response:
-        members = await self._json_change(request)
+        members = await json_members(request)
         person_id = (await self._changing(request)).person.id
         kind, value = _rule_in(members)
         await self._rules.set_rule(person_id, kind, value, required=True)
@@ -371,12 +371,6 @@ class PersonEndpoints:
         signed_in = await self._sessions.required(request)
         self._sessions.check_csrf(request, signed_in, request.headers.get(CSRF_HEADER))
         return signed_in
-
-    async def _json_change(self, request: Request) -> dict[str, Any]:
-        # A page of another site can send a form here without being asked, but not this content type.
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise InvalidRequest("Send the body as application/json.")
-        return json_object(await read_body(request))
 
 
 def _on_this_machine(request: Request) -> bool:

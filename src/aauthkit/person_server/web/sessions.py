@@ -9,18 +9,22 @@ from __future__ import annotations
 import hmac
 import secrets
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from aauthkit.errors import PolicyDenied
+from aauthkit.clock import Clock
+from aauthkit.errors import InvalidRequest, PolicyDenied
 from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.devices import device_of
+from aauthkit.person_server.freshness import check_fresh, is_fresh
 from aauthkit.person_server.openid import NotSignedIn, OpenIDClient
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.storage import Method, Person, PersonStore, SessionStore
 from aauthkit.person_server.watching import View, Views
+from aauthkit.serving import json_object, read_body
 
 CSRF_HEADER = "x-csrf-token"
 # What an open page asks for by itself: nobody need be there, so it does not keep a session alive.
@@ -38,6 +42,7 @@ class SignedIn:
     """When they last proved who they are in the session; a bearer token does not say that of its person."""
     view: View | None = None
     """What waited for them when they asked for a page, before anything on it was read."""
+    administrator: bool = False
 
 
 class Sessions:
@@ -48,9 +53,10 @@ class Sessions:
         settings: PersonServerSettings,
         persons: PersonStore,
         sessions: SessionStore,
-        openid: OpenIDClient,
+        openid: OpenIDClient | None,
         server_secrets: Secrets,
         views: Views,
+        clock: Clock,
     ) -> None:
         self._settings = settings
         self._persons = persons
@@ -58,16 +64,18 @@ class Sessions:
         self._openid = openid
         self._secrets = server_secrets
         self._views = views
+        self._clock = clock
         self._secure = urlsplit(settings.issuer).scheme == "https"
         # The prefix makes the browser refuse the cookie from any other host or without TLS.
         prefix = "__Host-" if self._secure else ""
         self._cookie, self._login_cookie = f"{prefix}aauth_person", f"{prefix}aauth_login"
+        self._passkey_cookie = f"{prefix}aauth_passkey"
 
     async def who(self, request: Request) -> SignedIn | None:
         """The person of the request; raises `NotSignedIn` for a bad bearer token, None when nobody is signed in."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            claims = await self._openid.person_of_bearer(token.strip())
+            claims = await self._provider().person_of_bearer(token.strip())
             person = await self._persons.signed_in(
                 issuer=claims.issuer, subject=claims.subject, username=claims.username, email=claims.email
             )
@@ -76,11 +84,18 @@ class Sessions:
         found = await self._sessions.find(cookie) if cookie else None
         if found is None:
             return None
-        person, session = found
+        person, session, administrator = found
         if request.url.path not in _BY_ITSELF:
             await self._sessions.seen(cookie, session)
         view = await self._views.look(person.id) if _is_page(request) else None
-        return SignedIn(person=person, session=cookie, session_id=session.id, since=session.authenticated_at, view=view)
+        return SignedIn(
+            person=person,
+            session=cookie,
+            session_id=session.id,
+            since=session.authenticated_at,
+            administrator=administrator,
+            view=view,
+        )
 
     async def required(self, request: Request) -> SignedIn:
         signed_in = await self.who(request)
@@ -95,18 +110,34 @@ class Sessions:
         """A change by cookie comes from our own page: raises `PolicyDenied` otherwise."""
         if signed_in.session is None:
             return
-        origin = request.headers.get("origin")
-        if origin is not None and origin != self._settings.issuer:
-            raise PolicyDenied("This change was not made on a page of this server.")
+        self.check_origin(request)
         if given is None or not hmac.compare_digest(given.encode(), self.csrf_token(signed_in).encode()):
             raise PolicyDenied("This change does not carry the token of the page; reload the page and try again.")
 
+    def check_origin(self, request: Request) -> None:
+        """A browser says whose page sends something: raises `PolicyDenied` when it is not ours."""
+        origin = request.headers.get("origin")
+        if origin is not None and origin != self._settings.issuer:
+            raise PolicyDenied("This change was not made on a page of this server.")
+
+    def is_fresh(self, signed_in: SignedIn) -> bool:
+        return is_fresh(signed_in.since, self._settings, self._clock)
+
+    def check_fresh(self, signed_in: SignedIn) -> None:
+        """The person proved a short while ago who they are: raises `StepUpRequired` otherwise."""
+        check_fresh(signed_in.since, self._settings, self._clock)
+
     # Sign-in and sign-out
+
+    def _provider(self) -> OpenIDClient:
+        if self._openid is None:
+            raise NotSignedIn("This server has no identity provider: people sign in with passkeys, in a browser.")
+        return self._openid
 
     async def begin(self, return_to: str, *, anew: bool = False) -> tuple[str, str]:
         """The state of a new sign-in and the address to send the browser to."""
         state = secrets.token_urlsafe(32)
-        url = await self._openid.authorization_url(state, anew=anew)
+        url = await self._provider().authorization_url(state, anew=anew)
         await self._persons.begin_login(state, return_to=return_to, lifetime=self._settings.login_time)
         return state, url
 
@@ -119,7 +150,7 @@ class Sessions:
         return_to = await self._persons.finish_login(state)
         if return_to is None:
             raise NotSignedIn("This sign-in took too long or was used already; begin again.")
-        claims = await self._openid.finish(response_for, state=state)
+        claims = await self._provider().finish(response_for, state=state)
         person = await self._persons.signed_in(
             issuer=claims.issuer, subject=claims.subject, username=claims.username, email=claims.email
         )
@@ -144,12 +175,20 @@ class Sessions:
     def set_session(self, response: Response, session: str) -> None:
         self._set(response, self._cookie, session, int(self._settings.session_time.total_seconds()))
         self._clear(response, self._login_cookie)
+        self._clear(response, self._passkey_cookie)
 
     def clear_session(self, response: Response) -> None:
         self._clear(response, self._cookie)
 
     def set_login(self, response: Response, state: str) -> None:
         self._set(response, self._login_cookie, state, int(self._settings.login_time.total_seconds()))
+
+    def set_signing_in(self, response: Response, value: str) -> None:
+        """Ties a passkey's challenge to this browser, so nobody is signed in by what another browser began."""
+        self._set(response, self._passkey_cookie, value, int(self._settings.challenge_time.total_seconds()))
+
+    def signing_in(self, request: Request) -> str:
+        return request.cookies.get(self._passkey_cookie, "")
 
     def _set(self, response: Response, name: str, value: str, seconds: int) -> None:
         response.set_cookie(name, value, max_age=seconds, path="/", secure=self._secure, httponly=True, samesite="lax")
@@ -161,3 +200,10 @@ class Sessions:
 def _is_page(request: Request) -> bool:
     path: str = request.scope["path"]
     return path.startswith("/ui/") or path == "/ui"
+
+
+async def json_members(request: Request) -> dict[str, Any]:
+    """The body as a JSON object; a page of another site can send a form here unasked, but not this content type."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise InvalidRequest("Send the body as application/json.")
+    return json_object(await read_body(request))

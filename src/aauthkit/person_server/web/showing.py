@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -46,7 +46,10 @@ def page(handler: Callable[[P, Request], Awaitable[Response]]) -> Callable[[P, R
             return await handler(self, request)
         except NotSignedIn as error:
             if request.method == "GET" and request.scope["path"] != "/ui/callback":
-                return self.to_login(request, anew=isinstance(error, SignInAnew))
+                return self.to_login(_address(request), anew=isinstance(error, SignInAnew))
+            if isinstance(error, SignInAnew):
+                # What was sent is not kept; the person comes back to the page they sent it from.
+                return self.to_login(_page_before(request), anew=True)
             return self.error(error, None)
         except AAuthError as error:
             return self.error(error, await self.visitor(request))
@@ -86,10 +89,8 @@ class Showing:
         response.headers.update({} if ours else error.headers(NATIVE))
         return response
 
-    def to_login(self, request: Request, *, anew: bool = False) -> Response:
-        query = request.scope["query_string"].decode("latin-1")
-        here = request.scope["path"] + (f"?{query}" if query else "")
-        wanted = {"return_to": here} | ({"anew": "1"} if anew else {})
+    def to_login(self, return_to: str, *, anew: bool = False) -> Response:
+        wanted = {"return_to": return_to} | ({"anew": "1"} if anew else {})
         return RedirectResponse(f"/ui/login?{urlencode(wanted)}", status_code=303)
 
     async def form(self, request: Request, *, fields: int = 20) -> tuple[SignedIn, FormData]:
@@ -101,6 +102,26 @@ class Showing:
         given = form.get("csrf_token")
         self._sessions.check_csrf(request, signed_in, given if isinstance(given, str) else None)
         return signed_in, form
+
+
+def _address(request: Request) -> str:
+    query = request.scope["query_string"].decode("latin-1")
+    return str(request.scope["path"]) + (f"?{query}" if query else "")
+
+
+def _page_before(request: Request) -> str:
+    try:
+        before = urlsplit(request.headers.get("referer", ""))
+    except ValueError:
+        return local_page(None)
+    return local_page(before.path + (f"?{before.query}" if before.query else ""))
+
+
+def local_page(path: str | None) -> str:
+    """A page of ours; anything else becomes the first page, so a sign-in never leads away."""
+    if path is None or not path.startswith("/ui/") or "\\" in path or not path.isprintable() or len(path) > 4096:
+        return "/ui/"
+    return path
 
 
 def text_in(form: FormData, name: str) -> str:
