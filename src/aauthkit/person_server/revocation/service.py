@@ -5,7 +5,7 @@ Everything is committed before anybody is told. It speaks no HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from aauthkit.clock import Clock
@@ -17,7 +17,6 @@ from aauthkit.person_server.revocation.outbox import Outbox
 from aauthkit.person_server.storage import (
     Cascade,
     Depends,
-    IssuedToken,
     Kind,
     RecipientOutcome,
     RevocationStore,
@@ -128,12 +127,10 @@ class RevocationService:
     async def outcomes_of_agent(self, agent_id: str) -> list[RecipientOutcome]:
         return await self._store.outcomes(Kind.AGENT, self._directory.issuer, agent_id)
 
-    async def standing(self, issued: Sequence[IssuedToken]) -> dict[str, str]:
-        """`good`, `revoked` or `over` for each token, by its jti: what a person may still take back."""
-        revoked = await self._store.revoked_tokens_of([token.jti for token in issued])
-        now = self._clock.now()
-        over = {token.jti: "good" if token.expires_at > now else "over" for token in issued}
-        return over | dict.fromkeys(revoked, "revoked")
+    async def still_good(self, tokens: Mapping[str, int]) -> set[str]:
+        """Which of the tokens, each with its end, a person can still take back."""
+        live = [jti for jti, ends_at in tokens.items() if ends_at > self._clock.now()]
+        return set(live) - await self._store.revoked_tokens_of(live)
 
     async def _told(self, cascade: Cascade) -> list[RecipientOutcome]:
         self._tell(cascade.announced)

@@ -45,6 +45,7 @@ from aauthkit.person_server.sealed import Sealer
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.signing import SigningKeys
 from aauthkit.person_server.storage import DecisionStore, PersonStore, RevocationStore, RuleStore, SessionStore
+from aauthkit.person_server.storage.audit_search import AuditReader
 from aauthkit.person_server.storage.conversation import ConversationStore
 from aauthkit.person_server.storage.guesses import GuessStore
 from aauthkit.person_server.storage.inbox import InboxStore
@@ -54,6 +55,7 @@ from aauthkit.person_server.subagents import SubagentTokens
 from aauthkit.person_server.token import TokenEndpoint
 from aauthkit.person_server.waiting import Changes
 from aauthkit.person_server.watching import Views
+from aauthkit.person_server.web.activity import ActivityPages
 from aauthkit.person_server.web.agents import AgentEndpoints
 from aauthkit.person_server.web.api import description
 from aauthkit.person_server.web.consent import ConsentPages
@@ -218,6 +220,8 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
     )
     events = Events(sessions=sessions, store=session_store, views=views, changes=changes)
 
+    activity = ActivityPages(settings, sessions=sessions, log=AuditReader(parts.engine), revocation=revocation)
+
     @describes("The person server's metadata", Caller.ANYBODY, {200: METADATA})
     async def metadata(_request: Request) -> Response:
         return answer(200, settings.metadata(), {"Cache-Control": "max-age=60"})
@@ -249,6 +253,7 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         *inbox_pages.routes(),
         *session_pages.routes(),
         *passkey_pages.routes(),
+        *activity.routes(),
         *pages.routes(),
     ]
     app = Starlette(

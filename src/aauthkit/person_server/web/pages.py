@@ -50,7 +50,6 @@ class Pages(Showing):
             Route("/ui", self.home, methods=["GET"]),
             Route("/ui/", self.agents, methods=["GET"]),
             Route("/ui/requests", self.requests, methods=["GET"]),
-            Route("/ui/tokens", self.tokens, methods=["GET"]),
             Route("/ui/settings", self.settings, methods=["GET"]),
             Route("/ui/callback", self.callback, methods=["GET"]),
             Route("/ui/logout", self.logout, methods=["POST"]),
@@ -91,18 +90,6 @@ class Pages(Showing):
             past=[r for r in found if r.state not in OPEN],
             consents=await self._decisions.consents_of(signed_in.person.id),
             names=await self._names(signed_in),
-        )
-
-    @page
-    async def tokens(self, request: Request) -> Response:
-        signed_in = await self._sessions.required(request)
-        issued = await self._decisions.issued_for(signed_in.person.id)
-        return self.show(
-            "tokens.html",
-            signed_in,
-            issued=issued,
-            names=await self._names(signed_in),
-            standing=await self._revocation.standing(issued),
         )
 
     @page
@@ -160,7 +147,7 @@ class Pages(Showing):
     async def revoke_token(self, request: Request) -> Response:
         signed_in, form = await self.form(request)
         await self._revocation.revoke_token(text_in(form, "jti"), signed_in.person.id)
-        return RedirectResponse("/ui/tokens", status_code=303)
+        return RedirectResponse("/ui/activity?kind=token", status_code=303)
 
     @page
     async def withdraw(self, request: Request) -> Response:

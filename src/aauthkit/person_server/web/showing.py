@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -34,6 +35,7 @@ _templates = Environment(
     loader=PackageLoader("aauthkit.person_server.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
 _templates.filters["when"] = in_words
+_templates.filters["iso"] = lambda unix_seconds: datetime.fromtimestamp(unix_seconds, UTC).isoformat()
 _templates.filters["markdown"] = _markdown
 
 
