@@ -202,7 +202,8 @@ async def test_what_others_wrote_is_text_and_set_apart(world: World) -> None:
     person = await world.person()
     person_id = (await rows(person.client))[0]["row"]["person_id"]
     markup = "<script>alert(1)</script>"
-    names = {"agent": markup, "agent_name": markup, "resource": markup, "resource_name": markup, "detail": markup}
+    fields = ("agent", "agent_name", "resource", "resource_name", "detail")
+    names: dict[str, Any] = dict.fromkeys(fields, markup)
     event = Event(
         kind=Kind.REQUEST,
         outcome=Outcome.DENIED,

@@ -113,8 +113,8 @@ async def test_one_access_is_taken_back_with_what_came_of_it_and_the_agent_is_as
     assert (told.tokens, stock.tokens) == ([jti], [child])
     # The agent itself stands, and what it has elsewhere; here it asks again.
     assert (await agent.ask(resource.token(agent, "a:write"))).status_code == 202
-    page = (await person.client.get("/ui/tokens")).text
-    assert page.count("taken back") == 2
+    page = (await person.client.get("/ui/activity", params={"kind": "token"})).text
+    assert page.count(">taken back<") == 2
     assert f'value="{kept}"' in page
     csrf = {"csrf_token": await person.csrf(), "jti": kept}
     assert (await person.client.post("/ui/tokens/revoke", data=csrf)).status_code == 303

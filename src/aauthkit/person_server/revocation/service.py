@@ -127,10 +127,12 @@ class RevocationService:
     async def outcomes_of_agent(self, agent_id: str) -> list[RecipientOutcome]:
         return await self._store.outcomes(Kind.AGENT, self._directory.issuer, agent_id)
 
-    async def still_good(self, tokens: Mapping[str, int]) -> set[str]:
-        """Which of the tokens, each with its end, a person can still take back."""
-        live = [jti for jti, ends_at in tokens.items() if ends_at > self._clock.now()]
-        return set(live) - await self._store.revoked_tokens_of(live)
+    async def standing(self, tokens: Mapping[str, int]) -> dict[str, str]:
+        """`good`, `revoked` or `over` for each token, given with its end: what a person may still take back."""
+        revoked = await self._store.revoked_tokens_of(list(tokens))
+        now = self._clock.now()
+        over = {jti: "good" if ends_at > now else "over" for jti, ends_at in tokens.items()}
+        return over | dict.fromkeys(revoked, "revoked")
 
     async def _told(self, cascade: Cascade) -> list[RecipientOutcome]:
         self._tell(cascade.announced)

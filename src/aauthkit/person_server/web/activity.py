@@ -79,7 +79,7 @@ class ActivityPages(Showing):
             asked=asked,
             found=found,
             rows=[(row, parts) for row, parts in zip(found.rows, await self._told(found), strict=True)],
-            good=await self._good(signed_in, found.rows),
+            standing=await self._standing(signed_in, found.rows),
             kinds=list(Kind),
             outcomes=sorted({str(outcome) for outcome in Outcome}),
             administrator=_administers(signed_in),
@@ -96,10 +96,11 @@ class ActivityPages(Showing):
         uses = await self._log.uses(row.event.consent for row in found.rows if _is_approval(row))
         return [sentence_parts(row.event, used=_used(row, uses)) for row in found.rows]
 
-    async def _good(self, signed_in: SignedIn, rows: Sequence[AuditRow]) -> frozenset[str]:
-        """The person's own tokens on the page that can still be taken back."""
-        own = {row.event.jti: row.event.until or 0 for row in rows if _is_own_token(row, signed_in.person.id)}
-        return frozenset(await self._revocation.still_good(own))
+    async def _standing(self, signed_in: SignedIn, rows: Sequence[AuditRow]) -> dict[int, str]:
+        """What became of the person's own tokens on the page, by the number of the row that issued them."""
+        own = {row.seq: row.event for row in rows if _is_own_token(row, signed_in.person.id)}
+        found = await self._revocation.standing({event.jti: event.until or 0 for event in own.values()})
+        return {seq: found[event.jti] for seq, event in own.items()}
 
     # JSON and exports
 
