@@ -29,6 +29,7 @@ from aauthkit.agent_provider.storage import AgentStore
 from aauthkit.authz.outcome import Call, Result
 from aauthkit.authz.service import AuthorizationService
 from aauthkit.cli.person import ServeOptions, application
+from aauthkit.cli.person.state import migrated_database
 from aauthkit.clock import FixedClock
 from aauthkit.database import open_database
 from aauthkit.demo.supervisor.choices import (
@@ -375,8 +376,5 @@ async def system(state: Path, mode: str, **choices: str) -> AsyncIterator[System
 
 
 async def _ask_for(state: Path, scope: str) -> None:
-    engine = open_database(state / "person" / "person.db")
-    try:
+    async with migrated_database(state / "person", None) as engine:
         await RuleStore(engine).set_rule(SERVER, "exact", scope, required=True)
-    finally:
-        await engine.dispose()

@@ -13,7 +13,8 @@ from typing import Any
 import httpx2
 from sqlalchemy import insert, select, text
 
-from aauthkit.database import open_database, reading, writing
+from aauthkit.cli.person.state import migrated_database
+from aauthkit.database import reading, writing
 from aauthkit.discovery import Discovery
 from aauthkit.drafts import DRAFT_11
 from aauthkit.flow import Call, Fetched, arun
@@ -156,8 +157,7 @@ class _Documents:
 
 @asynccontextmanager
 async def records(world: World) -> AsyncIterator[Records]:
-    engine = open_database(world.state / "person.db")
-    try:
+    async with migrated_database(world.state, None, world.clock) as engine:
         async with writing(engine) as connection:
             person = (
                 await connection.execute(
@@ -169,8 +169,6 @@ async def records(world: World) -> AsyncIterator[Records]:
                 row = {"id": person, "issuer": "i", "username": "u", "created_at": 0.0}
                 await connection.execute(insert(persons).values(**row))
         yield Records(world, engine, str(person), RevocationStore(engine, world.clock, issuer=ISSUER))
-    finally:
-        await engine.dispose()
 
 
 @dataclass

@@ -25,7 +25,7 @@ from aauthkit.person_server.audit import Head, Kind, Outcome, sentence, sentence
 from aauthkit.person_server.revocation.service import RevocationService
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.storage.audit_search import AuditReader, AuditRow, Cursor, Filter, Found
-from aauthkit.person_server.web.person import when
+from aauthkit.person_server.web.presentation import when
 from aauthkit.person_server.web.sessions import Sessions, SignedIn
 from aauthkit.person_server.web.showing import Showing, page
 from aauthkit.serving import answer
