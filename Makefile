@@ -59,7 +59,9 @@ single: setup chromium ## tests of one real thing: a page in a browser
 
 database: setup ## the storage contract and the main flows on a real PostgreSQL, started for the run (scripts/postgresql.sh)
 	@echo "database: the storage contract on PostgreSQL"
-	@$(BIN)/python -m pytest -q -m postgresql
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m postgresql
+	@echo "database: what people and agents do, on PostgreSQL"
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not browser" --database postgresql $(addprefix tests/person_server/test_,token.py interaction.py auth_token_11.py revocation_cascade.py sessions.py)
 
 system: setup chromium ## tests against the running system, one fresh system a mode
 	@echo "system: tests against real processes, mode by mode"

@@ -22,6 +22,15 @@ settings.register_profile("long", max_examples=5000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database",
+        choices=("sqlite", "postgresql"),
+        default="sqlite",
+        help="what the person servers of tests/person_server keep their state in",
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     refuse_unknown_ids(items)
 

@@ -10,7 +10,7 @@ import pytest
 from aauthkit.agent_provider import storage as agent_storage
 from aauthkit.database import migrate, open_database
 from aauthkit.person_server import storage
-from tests.person_server.world import World, world_at
+from tests.person_server.world import World, on_postgresql, world_at
 from tests.postgresql import PostgreSQL
 
 
@@ -30,6 +30,12 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path, anyio_backend
     await migrate(engine, [agent_storage.MIGRATIONS, storage.MIGRATIONS])
     await engine.dispose()
     return tmp_path / "person.db"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def worlds_are_where_they_were_asked_to_be(request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--database") == "postgresql":
+        on_postgresql.server = request.getfixturevalue("postgresql")
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from aauthkit.person_server.storage.schema import agent_tokens, issued_tokens, p
 from aauthkit.server_identity import ServerIdentity
 from aauthkit.trust import Trust, TrustedIssuer
 from aauthkit.verify import Requirements, verify_request
-from tests.person_server.world import ISSUER, World
+from tests.person_server.world import ISSUER, World, on_postgresql
 
 RESOURCE = "http://orders.localhost:3000"
 STOCK = "http://stock.localhost:3000"
@@ -157,7 +157,7 @@ class _Documents:
 
 @asynccontextmanager
 async def records(world: World) -> AsyncIterator[Records]:
-    async with migrated_database(world.state, None, world.clock) as engine:
+    async with migrated_database(world.state, on_postgresql.urls.get(world.state), world.clock) as engine:
         async with writing(engine) as connection:
             person = (
                 await connection.execute(

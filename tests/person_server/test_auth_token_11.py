@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from aauthkit import jwt as jws
-from aauthkit.database import open_database
 from aauthkit.drafts import DRAFT_11
 from aauthkit.keys import PrivateKey
 from aauthkit.person_server.storage import DecisionStore
@@ -283,7 +282,7 @@ async def test_the_record_of_an_auth_token_names_what_it_was_obtained_with__11_1
     resource, agent = NativeResource(world), await native_agent(world)
     presented = await agent.person_token()
     granted = claims_of((await agent.auth(resource.token(presented), presented)).json()["auth_token"])
-    engine = open_database(world.state / "person.db")
+    engine = world.open_database()
     try:
         record = await DecisionStore(engine, world.clock).issued(granted["jti"])
     finally:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from aauthkit.agent_provider.storage import AgentStore
-from aauthkit.database import open_database
 from aauthkit.drafts import DRAFT_11
 from aauthkit.identifiers import AgentIdentifier
 from aauthkit.keys import PrivateKey
@@ -71,7 +70,7 @@ async def test_the_chain_is_on_record__11_12_4(world: World) -> None:
     agent, between = await native_agent(world), Intermediary(world)
     upstream = await agent.person_token(BETWEEN)
     issued = claims_of(await between.person_token(THERE, upstream_token=upstream))
-    engine = open_database(world.state / "person.db")
+    engine = world.open_database()
     try:
         record = await DecisionStore(engine, world.clock).issued_person_token(issued["jti"])
     finally:
@@ -168,7 +167,7 @@ async def test_a_caller_its_provider_knows_no_more_ends_the_chain__9_4_5_step_4(
     """Without any revocation of a token: the binding alone is gone."""
     agent, between = await native_agent(world), Intermediary(world)
     upstream = await agent.person_token(BETWEEN)
-    engine = open_database(world.state / "person.db")
+    engine = world.open_database()
     try:
         store = AgentStore(engine, world.clock)
         known = await store.agent(agent.agent_id)

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from aauthkit.database import open_database
 from aauthkit.errors import ConfigurationError
 from aauthkit.person_server.settings import OpenIDSettings, PersonServerSettings
 from aauthkit.person_server.storage import DecisionStore
@@ -42,7 +41,7 @@ async def chosen(request: pytest.FixtureRequest, world: World) -> Choice:
 
 
 async def stored_scope(world: World, pending_id: str) -> str | None:
-    engine = open_database(world.state / "person.db")
+    engine = world.open_database()
     try:
         found = await DecisionStore(engine, world.clock).by_id(pending_id)
     finally:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from aauthkit import jwt as jws
-from aauthkit.database import open_database
 from aauthkit.drafts import DRAFT_11
 from aauthkit.keys import PrivateKey
 from aauthkit.person_server.storage import DecisionStore
@@ -219,7 +218,7 @@ async def test_one_agent_gets_so_many_resources_and_another_its_own__7_1(tmp_pat
 async def test_what_was_accepted_and_issued_is_on_record__11_12_4(autonomous: World) -> None:
     agent = await native_agent(autonomous)
     issued = claims_of(await agent.person_token())
-    engine = open_database(autonomous.state / "person.db")
+    engine = autonomous.open_database()
     try:
         record = await DecisionStore(engine, autonomous.clock).issued_person_token(issued["jti"])
         async with engine.connect() as connection:

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from aauthkit import jwt as jws
 from aauthkit.agent_provider.storage import AgentStore
@@ -30,12 +31,15 @@ from aauthkit.flow import Call, Fetch, Fetched
 from aauthkit.httpsig.message import Message
 from aauthkit.httpsig.sign import sign_message
 from aauthkit.keys import PrivateKey, b64url_encode, jwks
+from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.signing import SigningKeys
 from aauthkit.person_server.storage import PersonStore
+from aauthkit.person_server.storage.audit import AuditLog, with_audit_log
 from aauthkit.person_server.waiting import Changes
 from aauthkit.sigkey.jkt_jwt import delegate
 from aauthkit.tokens.resource import build_resource_token
 from tests.person_server.described import DescribedTransport
+from tests.postgresql import PostgreSQL
 
 ISSUER = "http://127.0.0.1:8765"
 DOMAIN = "agent-server.example"
@@ -231,6 +235,28 @@ class Person:
         return await self.client.post(path, json=body or {}, headers={"X-CSRF-Token": await self.csrf()})
 
 
+class OnPostgreSQL:
+    """Where worlds keep their databases when the tests run with `--database postgresql`: one a state folder."""
+
+    def __init__(self) -> None:
+        self.server: PostgreSQL | None = None
+        self.urls: dict[Path, str] = {}
+
+    async def of(self, state: Path) -> str:
+        assert self.server is not None
+        if state not in self.urls:
+            self.urls[state] = await self.server.database()
+        return self.urls[state]
+
+
+on_postgresql = OnPostgreSQL()
+
+
+def database_of(state: Path) -> str | Path:
+    """Where `open_database` finds the database of the world with this state."""
+    return on_postgresql.urls.get(state, state / "person.db")
+
+
 class World:
     """The server, the clock, and everybody else."""
 
@@ -252,6 +278,10 @@ class World:
     def browser(self, **headers: str) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(transport=DescribedTransport(self.app), base_url=ISSUER, headers=headers)
 
+    def open_database(self) -> AsyncEngine:
+        """The server's database, as another process opens it; its audit log is sealed with a secret of the test."""
+        return with_audit_log(open_database(database_of(self.state)), AuditLog(self.clock, Secrets(bytes(32))))
+
     def pass_time(self, **duration: float) -> None:
         self.clock.advance(timedelta(**duration))
 
@@ -261,7 +291,7 @@ class World:
         return self._resources[issuer]
 
     async def ticket(self, username: str = "mcp-user", **options: Any) -> str:
-        engine = open_database(self.state / "person.db")
+        engine = self.open_database()
         try:
             owner = await PersonStore(engine, self.clock).named(username, self.people_of)
             store = AgentStore(engine, self.clock)
@@ -309,6 +339,8 @@ async def world_at(state: Path, *, clock: FixedClock | None = None, **options: A
         "bearer_clients": (AUTOMATION,),
         "development": True,
     }
+    if on_postgresql.server is not None:
+        settings["database"] = await on_postgresql.of(state)
     asked, links, changes = ServeOptions(**settings | options), list[str](), Changes()
     async with application(
         asked,
@@ -331,7 +363,7 @@ async def world_at(state: Path, *, clock: FixedClock | None = None, **options: A
 
 async def keys_of(state: Path, clock: Clock | None = None) -> dict[str, PrivateKey]:
     """The keys that the server with this state signs with now, by draft."""
-    engine = open_database(state / "person.db")
+    engine = open_database(database_of(state))
     try:
         keys = SigningKeys(await key_store(engine, state, clock or SystemClock()), clock or SystemClock())
         await keys.read()
