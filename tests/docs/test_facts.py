@@ -157,6 +157,14 @@ def test_times_and_limits_of_the_person_server_are_those_set() -> None:
     assert set_to["session_time"] == timedelta(hours=8)
     assert "| a session nobody uses lasts | 1 hour |" in told
     assert set_to["session_idle"] == timedelta(hours=1)
+    assert "| proving who one is holds for what is risky | 5 minutes |" in told
+    assert set_to["step_up_time"] == timedelta(minutes=5)
+    assert "| the link to the first passkey | 1 hour, and until the next start |" in told
+    assert set_to["setup_time"] == timedelta(hours=1)
+    assert "| an invitation | 1 day |" in told
+    assert set_to["invitation_time"] == timedelta(days=1)
+    assert "20 failed passkeys an address in ten minutes" in told
+    assert (set_to["failed_sign_ins"], set_to["failed_sign_in_window"]) == (20, timedelta(minutes=10))
     assert "| an enrolment waits for approval | 30 minutes |" in told
     assert ProviderSettings.registration_lifetime == timedelta(minutes=30)
     assert "10 wrong codes a person in ten minutes, 60 enrolments an address in a minute" in told

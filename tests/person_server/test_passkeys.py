@@ -25,7 +25,7 @@ from tests.person_server.authenticator import (
     passkey_world,
     somebody,
 )
-from tests.person_server.test_storage import stored_bytes
+from  import stored_bytes
 from tests.person_server.world import CLIENT, IDP, Agent, World, world_at
 
 pytestmark = pytest.mark.anyio

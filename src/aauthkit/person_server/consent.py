@@ -25,11 +25,13 @@ from aauthkit.person_server.attempts import CodeAttempts, TooManyAttempts
 from aauthkit.person_server.callbacks import outcome_of_error
 from aauthkit.person_server.codes import code_hash, normalise_code
 from aauthkit.person_server.durations import Remember, term
+from aauthkit.person_server.freshness import check_fresh, is_fresh
 from aauthkit.person_server.openid import SignInAnew
+from aauthkit.person_server.policy import scopes_to_step_up
 from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.settings import ALWAYS_ASK, PersonServerSettings
 from aauthkit.person_server.states import OPEN, State
-from aauthkit.person_server.storage import ACT_AS_PERSON, Agreement, DecisionStore, PendingRequest
+from aauthkit.person_server.storage import ACT_AS_PERSON, Agreement, DecisionStore, PendingRequest, RuleStore
 from aauthkit.person_server.storage.conversation import ConversationStore
 from aauthkit.person_server.waiting import Changes
 
@@ -74,6 +76,7 @@ class Consents:
     decisions: DecisionStore
     conversation: ConversationStore
     attempts: CodeAttempts
+    rules: RuleStore
     directory: AgentDirectory
     changes: Changes
     clock: Clock
@@ -119,6 +122,7 @@ class Consents:
         agreement = self._agreement(request, decision)
         if agreement is not None:
             self.check_sign_in(decider, request)
+            await self._check_step_up(decider, request, agreement.granted)
             await self._check_agent(request)
             await self._check_seen(request, decision.seen)
             if request.resource_interaction is not None:
@@ -134,6 +138,18 @@ class Consents:
             return
         if decider.signed_in_at is None or decider.signed_in_at < request.created_at:
             raise SignInAnew("The agent asked that you sign in anew before you allow this.")
+
+    async def scopes_to_step_up(self, decider: Decider, request: PendingRequest) -> tuple[str, ...]:
+        """What the decider cannot allow before they prove again who they are; empty when they did a moment ago."""
+        if is_fresh(decider.signed_in_at, self.settings, self.clock):
+            return ()
+        return scopes_to_step_up(request.scope.split(), await self.rules.rules_for(request.person_id))
+
+    async def _check_step_up(self, decider: Decider, request: PendingRequest, granted: frozenset[str] | None) -> None:
+        """Raises `StepUpRequired`. Whoever decides under `--open-consent`, or by a token, proved nothing."""
+        risky = await self.scopes_to_step_up(decider, request)
+        if risky if granted is None else granted.intersection(risky):
+            check_fresh(decider.signed_in_at, self.settings, self.clock)
 
     async def abandon(self, decider: Decider, pending_id: str) -> PendingRequest:
         """The person leaves without deciding (§7.3.1 `user_abandoned`); raises like `decide`."""

@@ -9,6 +9,9 @@ from aauthkit.person_server.settings import ALWAYS_ASK
 from aauthkit.person_server.storage import ConsentRule
 
 KINDS = ("exact", "prefix")
+# Scopes, and prefixes of them, that are allowed only by somebody who proved a moment ago who they are.
+STEP_UP, STEP_UP_PREFIX = "step-up", "step-up-prefix"
+STEP_UP_KINDS = (STEP_UP, STEP_UP_PREFIX)
 # A rule about acting at a resource at all: its value is the resource, or ANY of them.
 RESOURCE, ANY = "resource", "any"
 
@@ -18,9 +21,11 @@ def scopes_to_ask(
 ) -> tuple[str, ...]:
     """The scopes that need consent, in the order they were requested.
 
-    Those of ``always`` do whatever the rules say. Otherwise a rule for exactly the scope decides, or any rule for a
-    prefix of it that asks.
+    Those of ``always`` do whatever the rules say, and so do those that need a fresh sign-in: what is given without
+    asking would need none. Otherwise a rule for exactly the scope decides, or any rule for a prefix of it that asks.
     """
+    scopes = tuple(scopes)
+    always = {*always, *scopes_to_step_up(scopes, rules)}
     exact = {rule.value: rule.required for rule in rules if rule.kind == "exact"}
     prefixes = tuple(rule.value for rule in rules if rule.kind == "prefix" and rule.required)
 
@@ -28,6 +33,18 @@ def scopes_to_ask(
         return scope in always or exact.get(scope, scope.startswith(prefixes))
 
     return tuple(scope for scope in scopes if asks(scope))
+
+
+def scopes_to_step_up(scopes: Iterable[str], rules: Sequence[ConsentRule]) -> tuple[str, ...]:
+    """The scopes that somebody allows only after they proved a moment ago who they are."""
+    exact = {rule.value for rule in rules if rule.kind == STEP_UP}
+    prefixes = tuple(rule.value for rule in rules if rule.kind == STEP_UP_PREFIX)
+    return tuple(scope for scope in scopes if scope in exact or scope.startswith(prefixes))
+
+
+def step_up_rule(text: str) -> tuple[str, str]:
+    """The kind and value of a rule as an operator writes it: a scope, or a prefix before `*`."""
+    return (STEP_UP_PREFIX, rule_value(text[:-1])) if text.endswith("*") else (STEP_UP, rule_value(text))
 
 
 def asks_to_act(resource: str, rules: Sequence[ConsentRule]) -> bool:

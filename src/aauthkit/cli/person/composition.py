@@ -32,12 +32,12 @@ from aauthkit.clock import Clock, SystemClock
 from aauthkit.describing import ANY_OBJECT, Caller, describes, list_of, members
 from aauthkit.discovery import Discovery
 from aauthkit.drafts import DRAFT_11, SPOKEN
-from aauthkit.errors import ConfigurationError
+from aauthkit.errors import ConfigurationError, InvalidRequest
 from aauthkit.fetching import HTTPFetcher
 from aauthkit.flow import AsyncCaller, AsyncFetcher
 from aauthkit.httpsig.replay import ReplayCache
 from aauthkit.person_server import storage as person_storage
-from aauthkit.person_server.policy import ANY
+from aauthkit.person_server.policy import ANY, step_up_rule
 from aauthkit.person_server.revocation.outbox import Outbox
 from aauthkit.person_server.revocation.service import refuse_revoked_agent_token
 from aauthkit.person_server.settings import OpenIDSettings, PersonServerSettings
@@ -85,6 +85,7 @@ async def application(
             scopes=json_list("AAUTH_CONSENT_SCOPES", ()),
             prefixes=json_list("AAUTH_CONSENT_PREFIXES", _DEFAULT_PREFIXES),
             unasked_resources=_unasked_resources(asked),
+            step_up=_step_up(asked),
         )
         if asked.oidc_issuer is None:
             await _new_setup_link(asked, engine, clock, announce_setup)
@@ -197,6 +198,9 @@ def _person_server_settings(asked: ServeOptions) -> PersonServerSettings:
         resources=_trusted_resources(asked),
         intermediaries=_trusted_intermediaries(asked),
         open_consent=asked.open_consent,
+        step_up_time=timedelta(minutes=asked.step_up_minutes),
+        session_time=timedelta(minutes=asked.session_minutes),
+        session_idle=timedelta(minutes=asked.idle_minutes),
         remembered=min(longest or timedelta.max, PersonServerSettings.remembered),
         longest_remembered=longest,
     )
@@ -209,6 +213,13 @@ def _longest_remembered(asked: ServeOptions) -> timedelta | None:
         return duration(asked.longest_remembered)
     except ConfigurationError as error:
         raise ConfigurationError(f"--longest-remembered {error.detail}") from None
+
+
+def _step_up(asked: ServeOptions) -> list[tuple[str, str]]:
+    try:
+        return [step_up_rule(text) for text in (*json_list("AAUTH_STEP_UP_SCOPES", ()), *asked.step_up)]
+    except InvalidRequest as error:
+        raise ConfigurationError(f"--step-up and AAUTH_STEP_UP_SCOPES: {error.detail}") from error
 
 
 def _openid_settings(asked: ServeOptions) -> OpenIDSettings | None:

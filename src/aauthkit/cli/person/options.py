@@ -27,6 +27,11 @@ class ServeOptions:
     trusted_resources: tuple[str, ...] = ("any",)
     trusted_intermediaries: tuple[str, ...] = ()
     unasked_resources: tuple[str, ...] = ()
+    step_up: tuple[str, ...] = ()
+    """Scopes, or prefixes before `*`, that need a fresh sign-in, beside those of `AAUTH_STEP_UP_SCOPES`."""
+    step_up_minutes: int = 5
+    session_minutes: int = 480
+    idle_minutes: int = 60
     longest_remembered: str | None = None
     """A duration such as `8h`; None lets people say until they take it back."""
     database: str | None = None

@@ -74,6 +74,25 @@ _PATIENCE = 5
     help="The longest a person may let what they agreed to be remembered, such as 8h; until they take it back "
     "unless named.",
 )
+@click.option(
+    "--step-up",
+    multiple=True,
+    metavar="SCOPE",
+    help="A scope, or a prefix and *, that is allowed only right after signing in or with a passkey.",
+)
+@click.option(
+    "--step-up-minutes", default=5, show_default=True, type=click.IntRange(1, 60), help="How long that holds."
+)
+@click.option(
+    "--session-minutes", default=480, show_default=True, type=click.IntRange(5), help="How long people stay signed in."
+)
+@click.option(
+    "--idle-minutes",
+    default=60,
+    show_default=True,
+    type=click.IntRange(2),
+    help="How long, when they look at no page meanwhile.",
+)
 @database_option
 @click.option("--development", is_flag=True, help="Allow http and ports, for loopback names.")
 @click.option("--open-consent", is_flag=True, help="Decisions need no sign-in. Test harnesses on loopback only.")

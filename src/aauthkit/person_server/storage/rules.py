@@ -28,14 +28,20 @@ class RuleStore:
         self._engine = engine
 
     async def configure(
-        self, *, scopes: Iterable[str], prefixes: Iterable[str], unasked_resources: Iterable[str] = ()
+        self,
+        *,
+        scopes: Iterable[str],
+        prefixes: Iterable[str],
+        unasked_resources: Iterable[str] = (),
+        step_up: Iterable[tuple[str, str]] = (),
     ) -> None:
         """Replace what the configuration of the last start said; rules that somebody made stay.
 
-        Scopes and prefixes are asked about; at ``unasked_resources`` (or ``any``) agents act without it.
+        Scopes and prefixes are asked about; at ``unasked_resources`` (or ``any``) agents act without it. ``step_up``
+        are kinds and values of what needs a fresh sign-in.
         """
         wanted = [("exact", scope) for scope in scopes] + [("prefix", prefix) for prefix in prefixes]
-        wanted += [("resource", resource) for resource in unasked_resources]
+        wanted += [("resource", resource) for resource in unasked_resources] + [*step_up]
         async with writing(self._engine) as connection:
             await one_at_a_time(connection, "consent rules", SERVER)
             configured = select(consent_rules).where(consent_rules.c.origin == _CONFIGURED)

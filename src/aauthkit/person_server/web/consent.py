@@ -27,6 +27,7 @@ from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.states import OPEN, State
 from aauthkit.person_server.storage import PendingRequest
+from aauthkit.person_server.storage.passkeys import PasskeyStore
 from aauthkit.person_server.web.sessions import Sessions, SignedIn
 from aauthkit.person_server.web.showing import Showing, one_of, page, text_in, words_in
 from aauthkit.tokens.resource import ResourceInteraction
@@ -46,12 +47,14 @@ class ConsentPages(Showing):
         *,
         sessions: Sessions,
         consents: Consents,
+        passkeys: PasskeyStore,
         clarifications: Clarifications,
         directory: AgentDirectory,
         secrets: Secrets,
     ) -> None:
         super().__init__(settings, sessions)
         self._consents = consents
+        self._passkeys = passkeys
         self._clarifications = clarifications
         self._directory = directory
         self._secrets = secrets
@@ -107,6 +110,9 @@ class ConsentPages(Showing):
             if found.upstream
             else [],
             asked=set(found.asked_scope.split()),
+            risky=await self._consents.scopes_to_step_up(_decider(signed_in), found),
+            has_passkey=bool(await self._passkeys.of_person(signed_in.person.id)),
+            step_up_minutes=int(self._settings.step_up_time.total_seconds() // 60),
             callback=accepted,
             callback_refused=callback is not None and accepted is None,
             rounds=rounds,

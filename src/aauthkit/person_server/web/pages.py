@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from aauthkit.errors import Conflict, NotFound
-from aauthkit.person_server.policy import KINDS, RESOURCE, rule_value
+from aauthkit.person_server.policy import KINDS, RESOURCE, STEP_UP_KINDS, rule_value
 from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.revocation.service import RevocationService
 from aauthkit.person_server.settings import PersonServerSettings
@@ -95,10 +95,13 @@ class Pages(Showing):
     @page
     async def settings(self, request: Request) -> Response:
         signed_in = await self._sessions.required(request)
+        rules = await self._rules.rules_for(signed_in.person.id)
         return self.show(
             "settings.html",
             signed_in,
-            rules=await self._rules.rules_for(signed_in.person.id),
+            rules=[rule for rule in rules if rule.kind not in STEP_UP_KINDS],
+            step_up_rules=[rule for rule in rules if rule.kind in STEP_UP_KINDS],
+            step_up_minutes=int(self._settings.step_up_time.total_seconds() // 60),
             invites=signed_in.administrator and self._settings.openid is None,
         )
 
@@ -159,10 +162,18 @@ class Pages(Showing):
     @page
     async def change_rules(self, request: Request) -> Response:
         signed_in, form = await self.form(request)
-        kind = one_of(form, "kind", {kind: kind for kind in (*KINDS, RESOURCE)})
+        kind = one_of(form, "kind", {kind: kind for kind in (*KINDS, RESOURCE, *STEP_UP_KINDS)})
         value = rule_value(text_in(form, "value").strip())
         if one_of(form, "ask", {"yes": True, "no": False}):
             await self._rules.set_rule(signed_in.person.id, kind, value, required=True)
+        elif kind in STEP_UP_KINDS:
+            await self._ask_for_no_sign_in(signed_in, kind, value)
         else:
             await stop_asking(self._rules, signed_in.person.id, kind, value)
         return RedirectResponse("/ui/settings", status_code=303)
+
+    async def _ask_for_no_sign_in(self, signed_in: SignedIn, kind: str, value: str) -> None:
+        """Take back one's own rule: only for somebody fresh from signing in, or a thief would begin with that."""
+        self._sessions.check_fresh(signed_in)
+        if not await self._rules.remove_rule(signed_in.person.id, kind, value):
+            raise NotFound("You made no such rule; what this server says holds for everybody.")

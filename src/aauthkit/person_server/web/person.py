@@ -34,7 +34,7 @@ from aauthkit.person_server.callbacks import accepted_callback, callback_error, 
 from aauthkit.person_server.consent import Consents, Decider, Decision
 from aauthkit.person_server.durations import Remember, remember_in
 from aauthkit.person_server.openid import NotSignedIn
-from aauthkit.person_server.policy import KINDS, RESOURCE, rule_value
+from aauthkit.person_server.policy import KINDS, RESOURCE, STEP_UP_KINDS, STEP_UP_PREFIX, rule_value
 from aauthkit.person_server.ports import AgentDirectory, KnownAgent, WaitingEnrolment
 from aauthkit.person_server.presenting import Presenting
 from aauthkit.person_server.revocation.service import RevocationService
@@ -127,7 +127,9 @@ _ISSUED = members(
         "expires_at": TIME,
     }
 )
-_RULES = members({"scopes": list_of(TEXT), "prefixes": list_of(TEXT), "never_asked": list_of(TEXT)})
+_RULES = members(
+    {"scopes": list_of(TEXT), "prefixes": list_of(TEXT), "never_asked": list_of(TEXT), "step_up": list_of(TEXT)}
+)
 _RULE: Schema = {"anyOf": [members({"scope": TEXT}), members({"prefix": TEXT})]}
 
 
@@ -460,6 +462,9 @@ async def rules_json(rules: RuleStore, person_id: str) -> dict[str, Any]:
         "scopes": [rule.value for rule in found if rule.kind == "exact" and rule.required],
         "prefixes": [rule.value for rule in found if rule.kind == "prefix" and rule.required],
         "never_asked": [rule.value for rule in found if rule.kind in KINDS and not rule.required],
+        "step_up": [
+            rule.value + ("*" if rule.kind == STEP_UP_PREFIX else "") for rule in found if rule.kind in STEP_UP_KINDS
+        ],
     }
 
 
