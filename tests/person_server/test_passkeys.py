@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import select
 
 from aauthkit.cli.person import ServeOptions
 from aauthkit.cli.root import aauth
+from aauthkit.database import reading
 from aauthkit.errors import ConfigurationError
 from aauthkit.keys import b64url_encode
+from aauthkit.person_server.storage.audit_schema import audit
 from tests.person_server.authenticator import (
     Authenticator,
     PasskeyPerson,
@@ -25,8 +27,8 @@ from tests.person_server.authenticator import (
     passkey_world,
     somebody,
 )
-from  import stored_bytes
-from tests.person_server.world import CLIENT, IDP, Agent, World, world_at
+from tests.person_server.test_storage import everything_in
+from tests.person_server.world import CLIENT, IDP, Agent, World, on_postgresql, world_at
 
 pytestmark = pytest.mark.anyio
 
@@ -113,9 +115,14 @@ async def test_a_guessed_link_and_a_used_one_look_alike(world: World) -> None:
 
 
 @pytest.mark.attack
-async def test_no_secret_of_a_link_is_stored(world: World, tmp_path: Path) -> None:
-    token = world.setup_links[0].rpartition("/")[2].encode()
-    assert token not in stored_bytes(tmp_path)
+async def test_no_secret_of_a_link_is_stored(world: World) -> None:
+    engine = world.open_database()
+    try:
+        content = await everything_in(engine)
+    finally:
+        await engine.dispose()
+    assert "setup" in content
+    assert world.setup_links[0].rpartition("/")[2] not in content
 
 
 # Further people
@@ -498,27 +505,29 @@ async def test_one_device_at_one_browser_never_becomes_somebody_else(world: Worl
     assert refused.json()["error"] == "authorization_denied"
 
 
-async def test_losing_every_passkey_ends_with_a_link_from_the_operator(world: World, tmp_path: Path) -> None:
+async def typed(world: World, command: str, *options: str) -> str:
+    """What the command prints last, typed by the operator of the running server."""
+    database = on_postgresql.urls.get(world.state)
+    arguments = ["person", command, "--state", str(world.state), *(("--database", database) if database else ())]
+    result = await asyncio.to_thread(CliRunner().invoke, aauth, [*arguments, *options])
+    return result.output.strip().splitlines()[-1]
+
+
+async def test_losing_every_passkey_ends_with_a_link_from_the_operator(world: World) -> None:
     alice = await administrator(world)
-    arguments = ["person", "invite", "--state", str(tmp_path), "--name", "alice"]
-    refused = await asyncio.to_thread(CliRunner().invoke, aauth, arguments)
-    assert (refused.exit_code, "alice is here already" in refused.output) == (1, True)
-    again = await asyncio.to_thread(CliRunner().invoke, aauth, [*arguments, "--again"])
-    link = again.stdout.strip().splitlines()[-1]
+    assert "alice is here already" in await typed(world, "invite", "--name", "alice")
     back = somebody(world)
-    assert (await back.join(link)).status_code == 200
+    assert (await back.join(await typed(world, "invite", "--name", "alice", "--again"))).status_code == 200
     assert await back.username() == "alice"
     assert len(await passkeys(back)) == len(await passkeys(alice)) == 2
     assert (await back.client.get("/ui/people")).status_code == 200
 
 
-async def test_the_operator_invites_and_makes_tickets_by_name(world: World, tmp_path: Path) -> None:
+async def test_the_operator_invites_and_makes_tickets_by_name(world: World) -> None:
     await administrator(world)
-    invite = ["person", "invite", "--state", str(tmp_path), "--name", "bob"]
-    link = (await asyncio.to_thread(CliRunner().invoke, aauth, invite)).stdout.strip().splitlines()[-1]
-    ticket = ["person", "ticket", "--state", str(tmp_path), "--person", "bob"]
-    made = (await asyncio.to_thread(CliRunner().invoke, aauth, ticket)).stdout.strip().splitlines()[-1]
-    assert (await Agent(world).register(made, name="Bob's agent")).status_code == 200
+    link = await typed(world, "invite", "--name", "bob")
+    ticket = await typed(world, "ticket", "--person", "bob")
+    assert (await Agent(world).register(ticket, name="Bob's agent")).status_code == 200
     bob = somebody(world)
     await bob.join(link)
     assert [agent["agent_name"] for agent in (await bob.client.get("/person/bindings")).json()] == ["Bob's agent"]
@@ -589,11 +598,16 @@ async def test_what_cannot_work_is_said_at_start(tmp_path: Path, changes: dict[s
         asked.check()
 
 
-async def test_what_happens_to_passkeys_is_written_down(world: World, tmp_path: Path) -> None:
+async def test_what_happens_to_passkeys_is_written_down(world: World) -> None:
     alice = await administrator(world)
     await invited(world, alice, "bob")
-    with sqlite3.connect(tmp_path / "person.db") as database:
-        told = database.execute("SELECT kind, outcome, person, actor FROM ps_audit ORDER BY seq").fetchall()
+    engine = world.open_database()
+    try:
+        async with reading(engine) as connection:
+            rows = (await connection.execute(select(audit).order_by(audit.c.seq))).all()
+    finally:
+        await engine.dispose()
+    told = [(row.kind, row.outcome, row.person, row.actor) for row in rows]
     assert [row for row in told if row[0] in ("passkey", "person")] == [
         ("passkey", "added", "alice", ""),
         ("person", "added", "bob", "alice"),

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from aauthkit.clock import FixedClock
-from aauthkit.database import migrate, open_database, writing
+from aauthkit.database import migrate, open_database, reading, writing
 from aauthkit.person_server.codes import hashed
 from aauthkit.person_server.devices import device_of
 from aauthkit.person_server.storage import MIGRATIONS, SessionStore
+from aauthkit.person_server.storage.sign_in_schema import sessions
 from tests.person_server.world import Person, World
 
 pytestmark = pytest.mark.anyio
@@ -181,12 +181,13 @@ async def test_an_open_page_that_looks_for_news_is_no_use_of_it(world: World) ->
 
 async def test_reading_pages_writes_at_most_once_a_minute(world: World) -> None:
     person = await signed_in(world, "mcp-user")
-    seen = set()
+    seen, engine = set(), world.open_database()
     for _ in range(4):
         world.pass_time(seconds=20)
         await person.client.get("/ui/")
-        with sqlite3.connect(world.state / "person.db") as database:
-            seen.add(database.execute("SELECT seen_at FROM ps_sessions").fetchone()[0] - world.clock.now())
+        async with reading(engine) as connection:
+            seen.add((await connection.execute(select(sessions.c.seen_at))).scalar_one() - world.clock.now())
+    await engine.dispose()
     assert seen == {-20.0, -40.0, 0.0}
 
 
