@@ -3,10 +3,11 @@
 MODE ?= autonomous
 DRAFT ?= 01
 IDP ?= dev
+ROWS ?= 1000000
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup chromium node peers demo test test-long lint unit interop single database system lock bench clean
+.PHONY: help setup chromium node peers demo test test-long lint unit interop single database system lock bench bench-person clean
 # Suites share ports and two cores; the cheap ones come first.
 .NOTPARALLEL:
 
@@ -72,6 +73,9 @@ lock: ## write requirements/*.txt anew from pyproject.toml
 
 bench: setup peers ## measure signing and verifying beside the raw operation and two peers
 	@$(BIN)/python -m bench
+
+bench-person: setup ## measure the person server's pages over a million rows, on SQLite and PostgreSQL: ROWS=1000000
+	@$(BIN)/python -m bench.person_server $(ROWS)
 
 clean: ## remove what these targets made (not the demo's state)
 	rm -rf .venv .peers .fuzz build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -282,6 +282,15 @@ class World:
         """The server's database, as another process opens it; its audit log is sealed with a secret of the test."""
         return with_audit_log(open_database(database_of(self.state)), AuditLog(self.clock, Secrets(bytes(32))))
 
+    @property
+    def routes(self) -> list[Any]:
+        """The addresses of the server, under whatever is wrapped around it."""
+        app = self.app
+        while not hasattr(app, "routes"):
+            app = app._app
+        found: list[Any] = app.routes
+        return found
+
     def pass_time(self, **duration: float) -> None:
         self.clock.advance(timedelta(**duration))
 

@@ -73,7 +73,7 @@ async def append(connection: AsyncConnection, *events: Event) -> None:
     head = await _head(connection, held=True)
     now, rows = int(log.clock.now()), []
     for event in events:
-        values = _values(event, names) | {"seq": head.seq + 1, "id": secrets.token_hex(16), "at": now}
+        values = values_of(event, names) | {"seq": head.seq + 1, "id": secrets.token_hex(16), "at": now}
         found = row_hash(values, head.hash)
         rows.append(values | {"hash": found, "seal": log.key.seal(found)})
         head = Head(seq=head.seq + 1, hash=found)
@@ -94,7 +94,7 @@ async def _names(connection: AsyncConnection, person_ids: set[str]) -> dict[str,
     return {row.id: row.username for row in await connection.execute(query)}
 
 
-def _values(event: Event, names: dict[str, str]) -> dict[str, Any]:
+def values_of(event: Event, names: dict[str, str]) -> dict[str, Any]:
     """The columns of an event; its times are numbers, everything else is text that can be stored."""
     values = {name: getattr(event, name) for name in Event.__dataclass_fields__}
     values["person"] = event.person or names.get(event.person_id, "")

@@ -96,10 +96,22 @@ class ConsentStore(Store):
     async def ask_again(self, left_out_id: str, person_id: str) -> bool:
         """Forget that a scope was left out; False when it is not this person's, or not any more."""
         async with writing(self._engine) as connection:
-            forgotten = await connection.execute(
-                delete(left_out).where(left_out.c.id == left_out_id, left_out.c.person_id == person_id)
+            own = and_(left_out.c.id == left_out_id, left_out.c.person_id == person_id)
+            row = (await connection.execute(select(left_out).where(own))).first()
+            forgotten = await connection.execute(delete(left_out).where(own))
+            if row is None or forgotten.rowcount != 1:
+                return False
+            told = Event(
+                kind=Kind.RULE,
+                outcome=Outcome.REMOVED,
+                person_id=person_id,
+                agent=row.agent,
+                resource=row.resource,
+                scope=row.scope,
+                detail=f"not to be asked about {row.scope} at {row.resource}",
             )
-        return forgotten.rowcount == 1
+            await audit.append(connection, told)
+            return True
 
     async def withdraw_agent(self, agent: str, person_id: str) -> None:
         """Forget everything the person agreed to for this agent."""
