@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, column, event, inspect, select, table, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from aauthkit.errors import ConfigurationError
 
 # A writer waits this long for another writer before SQLite gives up; far above any transaction we make.
 _BUSY_MILLISECONDS = 10_000
@@ -62,20 +66,56 @@ async def one_at_a_time(connection: AsyncConnection, *topic: str) -> None:
         await connection.execute(lock, {"topic": "\n".join(topic)})
 
 
-async def migrate(engine: AsyncEngine, steps: Sequence[tuple[Path, str]]) -> None:
-    """Bring the tables of each role (its migration folder and its version table) to what this code expects."""
+@dataclass(frozen=True, kw_only=True)
+class Migrated:
+    """What became of the tables of one role: their version before (None: there were none) and now."""
+
+    version_table: str
+    before: str | None
+    now: str
+
+
+async def migrate(engine: AsyncEngine, steps: Sequence[tuple[Path, str]]) -> list[Migrated]:
+    """Bring the tables of each role (its migration folder and its version table) to what this code expects.
+
+    Raises ``ConfigurationError``, with nothing changed, for a database that a newer version has migrated.
+    """
     async with writing(engine) as connection:
         if engine.dialect.name == "postgresql":
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-        for folder, version_table in steps:
-            await connection.run_sync(_upgrade, folder, version_table)
+        return [await connection.run_sync(_upgrade, folder, version_table) for folder, version_table in steps]
 
 
-def _upgrade(connection: Connection, folder: Path, version_table: str) -> None:
+async def is_migrated(engine: AsyncEngine, steps: Sequence[tuple[Path, str]]) -> bool:
+    """Whether the database is exactly what this code expects."""
+    async with reading(engine) as connection:
+        found = [await connection.run_sync(_version, version_table) for _, version_table in steps]
+    return found == [_scripts(folder)[1].get_current_head() for folder, _ in steps]
+
+
+@lru_cache
+def _scripts(folder: Path) -> tuple[Config, ScriptDirectory]:
     config = Config()
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    script = ScriptDirectory.from_config(config)
+    return config, ScriptDirectory.from_config(config)
+
+
+def _version(connection: Connection, version_table: str) -> str | None:
+    if not inspect(connection).has_table(version_table):
+        return None
+    found = connection.execute(select(column("version_num")).select_from(table(version_table))).scalar()
+    return None if found is None else str(found)
+
+
+def _upgrade(connection: Connection, folder: Path, version_table: str) -> Migrated:
+    config, script = _scripts(folder)
+    before = _version(connection, version_table)
+    if before is not None and before not in {known.revision for known in script.walk_revisions()}:
+        raise ConfigurationError(
+            f"The database was migrated by a newer aauthkit ({version_table} {before}); run that version, or restore "
+            "a backup made before."
+        )
 
     def missing(revision: Any, _context: Any) -> Any:
         return script._upgrade_revs("head", revision)
@@ -84,6 +124,7 @@ def _upgrade(connection: Connection, folder: Path, version_table: str) -> None:
         # The transaction around all of this is ours, so a failed migration leaves nothing behind, on SQLite too.
         environment.configure(connection=connection, version_table=version_table, transactional_ddl=True)
         environment.run_migrations()
+    return Migrated(version_table=version_table, before=before, now=str(script.get_current_head()))
 
 
 def _prepare_sqlite(engine: AsyncEngine) -> None:

@@ -104,6 +104,10 @@ def issued(person_id: str, jti: str = "jti") -> IssuedToken:
     )
 
 
+def stored_bytes(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.glob("person.db*"))
+
+
 async def everything_in(engine: AsyncEngine) -> str:
     tables = [*schema.metadata.sorted_tables, *agent_schema.metadata.sorted_tables]
     async with reading(engine) as connection:

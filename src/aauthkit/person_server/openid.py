@@ -209,6 +209,11 @@ class OpenIDClient:
 
     # The provider's documents
 
+    async def wrong(self) -> str:
+        """What `/health` says of the provider; empty when it answers, or did within the last half minute."""
+        await self._document(f"{self._settings.issuer}/.well-known/openid-configuration", 30.0)
+        return ""
+
     async def _metadata(self) -> Mapping[str, Any]:
         document = await self._document(f"{self._settings.issuer}/.well-known/openid-configuration", _DOCUMENT_SECONDS)
         if document.get("issuer") != self._settings.issuer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 
 from aauthkit.cli.person.audit import audit
+from aauthkit.cli.person.backup import backup
 from aauthkit.cli.person.composition import application
 from aauthkit.cli.person.consent_scopes import consent_scopes
 from aauthkit.cli.person.invite import invite
@@ -23,7 +24,7 @@ def person() -> None:
     """The person server and agent provider."""
 
 
-for _command in (serve, invite, ticket, consent_scopes, migrate, keys, audit):
+for _command in (serve, backup, invite, ticket, consent_scopes, migrate, keys, audit):
     person.add_command(_command)
 
 __all__ = ["ServeOptions", "application", "person"]

@@ -37,12 +37,14 @@ from aauthkit.fetching import HTTPFetcher
 from aauthkit.flow import AsyncCaller, AsyncFetcher
 from aauthkit.httpsig.replay import ReplayCache
 from aauthkit.person_server import storage as person_storage
+from aauthkit.person_server.forgetting import forgetting
 from aauthkit.person_server.policy import ANY, step_up_rule
 from aauthkit.person_server.revocation.outbox import Outbox
 from aauthkit.person_server.revocation.service import refuse_revoked_agent_token
 from aauthkit.person_server.settings import OpenIDSettings, PersonServerSettings
 from aauthkit.person_server.signing import SigningKeys
 from aauthkit.person_server.storage.passkeys import PasskeyStore
+from aauthkit.person_server.storage.purging import Purging
 from aauthkit.person_server.waiting import Changes
 from aauthkit.person_server.web.app import Parts, create_app
 from aauthkit.revoking import Revoker
@@ -93,6 +95,8 @@ async def application(
         app, outbox = _compose(asked, engine, keeping, clock, network, calls, openid_transport, changes)
         await stack.enter_async_context(outbox.running())
         await stack.enter_async_context(keeping.keys.following())
+        purging = Purging(engine, clock, timedelta(days=asked.retention_days))
+        await stack.enter_async_context(forgetting(purging))
         yield app
 
 

@@ -25,7 +25,7 @@ from aauthkit.person_server.storage.keys import KeyStore
 
 _log = logging.getLogger("aauthkit.person_server")
 SEALING_KEY_VARIABLE = "AAUTH_SECRET_KEY"
-_SEALING_KEY_FILE = "secret-key"
+SEALING_KEY_FILE = "secret-key"
 _SECRET_FILE = "person-secret"
 _SECRET = "derived values"
 
@@ -35,7 +35,7 @@ def sealer(state: Path) -> Sealer:
 
     So a server that starts with a file can be given its key by the environment later, and back.
     """
-    path, given = state / _SEALING_KEY_FILE, os.environ.get(SEALING_KEY_VARIABLE)
+    path, given = state / SEALING_KEY_FILE, os.environ.get(SEALING_KEY_VARIABLE)
     keys = () if given is None else keys_in(given)
     if given is None and not path.exists():
         write_new_private_file(path, base64.b64encode(os.urandom(KEY_BYTES)) + b"\n")

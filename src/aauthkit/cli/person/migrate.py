@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import click
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from aauthkit.cli.person.state import database_option, state_option, with_database
+from aauthkit.cli.person.state import database_option, migrate_only, state_option
 
 
 @click.command()
@@ -16,7 +16,8 @@ from aauthkit.cli.person.state import database_option, state_option, with_databa
 def migrate(state: Path, database: str | None) -> None:
     """Bring the database to what this version expects; `serve` does it too."""
 
-    async def nothing_more(_engine: AsyncEngine) -> str:
-        return "the database is up to date"
-
-    click.echo(with_database(state, database, nothing_more))
+    for done in asyncio.run(migrate_only(state, database)):
+        if done.before == done.now:
+            click.echo(f"{done.version_table}: {done.now}, up to date")
+        else:
+            click.echo(f"{done.version_table}: from {done.before or 'nothing'} to {done.now}")

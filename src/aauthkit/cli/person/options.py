@@ -37,6 +37,8 @@ class ServeOptions:
     database: str | None = None
     development: bool = False
     open_consent: bool = False
+    retention_days: int = 90
+    """How long what is over can still be looked up; a quarter, since people ask about last month."""
 
     @property
     def address(self) -> tuple[str, int]:

@@ -94,6 +94,14 @@ _PATIENCE = 5
     help="How long, when they look at no page meanwhile.",
 )
 @database_option
+@click.option(
+    "--retention-days",
+    type=click.IntRange(1, 3650),
+    default=90,
+    show_default=True,
+    metavar="DAYS",
+    help="How long requests and tokens that are over can be looked up; the audit log is kept.",
+)
 @click.option("--development", is_flag=True, help="Allow http and ports, for loopback names.")
 @click.option("--open-consent", is_flag=True, help="Decisions need no sign-in. Test harnesses on loopback only.")
 def serve(**options: Any) -> None:

@@ -19,15 +19,15 @@ from aauthkit.agent_provider.storage.reporting import reporting_to
 from aauthkit.cli.person.keeping import sealer, server_secrets
 from aauthkit.cli.person.provider_log import write_down
 from aauthkit.clock import Clock, SystemClock
+from aauthkit.database import Migrated, open_database
 from aauthkit.database import migrate as migrate_tables
-from aauthkit.database import open_database
 from aauthkit.errors import ConfigurationError, InvalidRequest
 from aauthkit.identifiers import origin_of, server_identifier
 from aauthkit.person_server import storage as person_storage
 from aauthkit.person_server.storage.audit import AuditLog, with_audit_log
 from aauthkit.person_server.storage.keys import KeyStore
 
-_DATABASE = "person.db"
+DATABASE_FILE = "person.db"
 _MIGRATIONS = (agent_storage.MIGRATIONS, person_storage.MIGRATIONS)
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ async def migrated_database(
     """The database as this version expects it; what is decided in it is written down, sealed by the server's key."""
     _prepare(state)
     clock = clock or SystemClock()
-    engine = open_database(database or state / _DATABASE)
+    engine = open_database(database or state / DATABASE_FILE)
     try:
         await migrate_tables(engine, _MIGRATIONS)
         secrets = await server_secrets(KeyStore(engine, clock, sealer(state)), state)
@@ -65,10 +65,20 @@ async def migrated_database(
         await engine.dispose()
 
 
+async def migrate_only(state: Path, database: str | None) -> list[Migrated]:
+    """Nothing but the tables; needs no key."""
+    _prepare(state)
+    engine = open_database(database or state / DATABASE_FILE)
+    try:
+        return await migrate_tables(engine, _MIGRATIONS)
+    finally:
+        await engine.dispose()
+
+
 def _prepare(state: Path) -> None:
     """The database holds who did what; it is made before SQLite would make it readable to others."""
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = state / _DATABASE
+    path = state / DATABASE_FILE
     if not path.exists():
         path.touch(mode=0o600)
 

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aauthkit.clock import Clock
-from aauthkit.describing import METADATA, TEXT, Caller, describes, members
+from aauthkit.describing import ANY_OBJECT, METADATA, TEXT, Caller, describes, members
 from aauthkit.discovery import Discovery
 from aauthkit.flow import AsyncFetcher
 from aauthkit.person_server.asking import Asking
@@ -30,6 +30,7 @@ from aauthkit.person_server.chaining import UpstreamTokens
 from aauthkit.person_server.clarification import Clarifications
 from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.consent import Consents
+from aauthkit.person_server.health import Health
 from aauthkit.person_server.inbox import Inbox
 from aauthkit.person_server.issuing import TokenIssuer
 from aauthkit.person_server.openid import OpenIDClient
@@ -46,6 +47,7 @@ from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.signing import SigningKeys
 from aauthkit.person_server.storage import DecisionStore, PersonStore, RevocationStore, RuleStore, SessionStore
 from aauthkit.person_server.storage.audit_search import AuditReader
+from aauthkit.person_server.storage.condition import Condition
 from aauthkit.person_server.storage.conversation import ConversationStore
 from aauthkit.person_server.storage.guesses import GuessStore
 from aauthkit.person_server.storage.inbox import InboxStore
@@ -228,11 +230,14 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
     async def metadata(_request: Request) -> Response:
         return answer(200, settings.metadata(), {"Cache-Control": "max-age=60"})
 
-    @describes("Whether the server can do its work", Caller.ANYBODY, {200: members({"status": TEXT, "service": TEXT})})
+    condition = Condition(parts.engine, parts.clock)
+    looks = Health(condition, parts.keys, parts.clock, identity_provider=openid.wrong if openid else None)
+    told = members({"status": TEXT, "service": TEXT}, {"reasons": ANY_OBJECT})
+
+    @describes("Whether the server can do its work", Caller.ANYBODY, {200: told, 503: told})
     async def health(_request: Request) -> Response:
-        async with parts.engine.connect() as connection:
-            await connection.exec_driver_sql("SELECT 1")
-        return answer(200, {"status": "healthy", "service": "person-server"})
+        report = await looks.report()
+        return answer(report.status, report.body())
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
