@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -113,6 +114,8 @@ class IdentityProvider:
         self.key = _IDP_KEY
         self._clock = clock
         self._codes: dict[str, dict[str, Any]] = {}
+        self.extra_claims: dict[str, Any] = {}
+        """What it says of everybody besides."""
         self.transport = httpx2.MockTransport(self._answer)
 
     def sign(self, claims: Mapping[str, Any], **header: Any) -> str:
@@ -126,6 +129,7 @@ class IdentityProvider:
             "preferred_username": username,
             "iat": now,
             "exp": now + 300,
+            **self.extra_claims,
         } | changes
 
     def bearer(self, username: str, **changes: Any) -> str:
@@ -334,7 +338,9 @@ class World:
 
 
 @asynccontextmanager
-async def world_at(state: Path, *, clock: FixedClock | None = None, **options: Any) -> AsyncIterator[World]:
+async def world_at(
+    state: Path, *, clock: FixedClock | None = None, mail_tls: ssl.SSLContext | None = None, **options: Any
+) -> AsyncIterator[World]:
     """A world whose server keeps its state in `state`; the same folder again is a restart."""
     clock, network = clock or FixedClock(START), Network()
     idp = IdentityProvider(clock)
@@ -359,6 +365,7 @@ async def world_at(state: Path, *, clock: FixedClock | None = None, **options: A
         openid_transport=idp.transport,
         changes=changes,
         announce_setup=links.append,
+        mail_tls=mail_tls,
     ) as app:
         world = World(app, state, clock, network, idp)
         world.keys = await keys_of(state, clock)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -33,6 +33,8 @@ from aauthkit.revocation import CLOCK_SKEW
 
 _SECRET_BYTES = 24
 
+OnWaiting = Callable[[AsyncConnection, Registration], Awaitable[None]]
+
 
 def hashed(secret: str) -> str:
     """How a ticket or a handle is kept: its values are random and long, so one unsalted hash is enough."""
@@ -46,9 +48,11 @@ class TicketRefused(Exception):
 class AgentStore:
     """The tables of the agent provider behind named operations."""
 
-    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
+    def __init__(self, engine: AsyncEngine, clock: Clock, *, on_waiting: OnWaiting | None = None) -> None:
+        """``on_waiting`` is called in the transaction that makes an enrolment wait; it may write, nothing else."""
         self._engine = engine
         self._clock = clock
+        self._on_waiting = on_waiting
 
     # Agents
 
@@ -206,6 +210,8 @@ class AgentStore:
                     expires_at=registration.expires_at,
                 )
             )
+            if self._on_waiting is not None:
+                await self._on_waiting(connection, registration)
         return handle, registration
 
     async def registration_by_handle(self, handle: str) -> Registration | None:

@@ -6,6 +6,7 @@ Neither imports the other; everything they need is handed to them here.
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -14,7 +15,7 @@ from functools import partial
 from typing import Any
 
 import httpx2
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -38,11 +39,15 @@ from aauthkit.flow import AsyncCaller, AsyncFetcher
 from aauthkit.httpsig.replay import ReplayCache
 from aauthkit.person_server import storage as person_storage
 from aauthkit.person_server.forgetting import forgetting
+from aauthkit.person_server.notification.mail import Mailer
+from aauthkit.person_server.notification.outbox import NotificationOutbox, Postman
 from aauthkit.person_server.policy import ANY, step_up_rule
 from aauthkit.person_server.revocation.outbox import Outbox
 from aauthkit.person_server.revocation.service import refuse_revoked_agent_token
 from aauthkit.person_server.settings import OpenIDSettings, PersonServerSettings
 from aauthkit.person_server.signing import SigningKeys
+from aauthkit.person_server.storage.inbox import InboxStore
+from aauthkit.person_server.storage.notices import About, NoticeStore, note
 from aauthkit.person_server.storage.passkeys import PasskeyStore
 from aauthkit.person_server.storage.purging import Purging
 from aauthkit.person_server.waiting import Changes
@@ -69,6 +74,7 @@ async def application(
     calls: AsyncCaller | None = None,
     openid_transport: httpx2.AsyncBaseTransport | None = None,
     changes: Changes | None = None,
+    mail_tls: ssl.SSLContext | None = None,
     announce_setup: Callable[[str], None] = lambda _link: None,
 ) -> AsyncIterator[ASGIApp]:
     """Both roles as one ASGI application: tables migrated, keys made, parts handed to each other, deliveries going out.
@@ -92,8 +98,12 @@ async def application(
         if asked.oidc_issuer is None:
             await _new_setup_link(asked, engine, clock, announce_setup)
         keeping = await kept(engine, asked.state, clock)
-        app, outbox = _compose(asked, engine, keeping, clock, network, calls, openid_transport, changes)
+        mailer = None if asked.mail is None else Mailer(asked.mail, tls=mail_tls)
+        app, outbox, notification = _compose(
+            asked, engine, keeping, clock, network, calls, openid_transport, changes, mailer
+        )
         await stack.enter_async_context(outbox.running())
+        await stack.enter_async_context(notification.running())
         await stack.enter_async_context(keeping.keys.following())
         purging = Purging(engine, clock, timedelta(days=asked.retention_days))
         await stack.enter_async_context(forgetting(purging))
@@ -117,7 +127,8 @@ def _compose(
     calls: AsyncCaller,
     openid_transport: httpx2.AsyncBaseTransport | None,
     changes: Changes | None,
-) -> tuple[ASGIApp, Outbox]:
+    mailer: Mailer | None,
+) -> tuple[ASGIApp, Outbox, NotificationOutbox]:
     settings, provider_settings = _person_server_settings(asked), _provider_settings(asked)
     keys = keeping.keys
     # What this process publishes it also reads, without calling itself over the network.
@@ -157,7 +168,9 @@ def _compose(
         await keys.read_if_possible()
         return answer(200, keys.key_set(), {"Cache-Control": "max-age=60"})
 
-    provider = AgentProvider(provider_settings, agent_storage.AgentStore(engine, clock), keys, clock)
+    provider = AgentProvider(
+        provider_settings, agent_storage.AgentStore(engine, clock, on_waiting=_note_enrolment), keys, clock
+    )
     parts = Parts(
         settings=settings,
         engine=engine,
@@ -174,10 +187,34 @@ def _compose(
         clock=clock,
         openid_transport=openid_transport,
         changes=changes or Changes(),
+        sends_mail=mailer is not None,
     )
+    postman = Postman(
+        current_identity=partial(_identity, asked, keys),
+        caller=calls,
+        mailer=mailer,
+        secrets=keeping.secrets,
+        decisions=person_storage.DecisionStore(engine, clock),
+        inbox=InboxStore(engine, clock),
+        directory=provider,
+        clock=clock,
+    )
+    notification = NotificationOutbox(NoticeStore(engine, clock), postman)
     provider_routes = agent_web.routes(provider, verifier("jkt-jwt"), clock)
     app = create_app(parts, beside=[Route("/.well-known/jwks.json", key_set, methods=["GET"]), *provider_routes])
-    return app, outbox
+    return app, outbox, notification
+
+
+async def _note_enrolment(connection: AsyncConnection, registration: agent_storage.Registration) -> None:
+    """Nobody's yet, so whoever wants to hear of new agents is told."""
+    await note(
+        connection,
+        About.ENROLMENT,
+        registration.id,
+        now=registration.created_at,
+        expires_at=registration.expires_at,
+        person_id=None,
+    )
 
 
 def _identity(asked: ServeOptions, keys: SigningKeys) -> ServerIdentity:

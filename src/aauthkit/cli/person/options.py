@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 
 from aauthkit.errors import ConfigurationError
 from aauthkit.identifiers import is_loopback
+from aauthkit.person_server.notification.mail import MailSettings
 from aauthkit.person_server.passkeys import has_a_name
 
 
@@ -34,6 +36,9 @@ class ServeOptions:
     idle_minutes: int = 60
     longest_remembered: str | None = None
     """A duration such as `8h`; None lets people say until they take it back."""
+    smtp: str | None = None
+    """The mail server; None sends no mail."""
+    smtp_sender: str | None = None
     database: str | None = None
     development: bool = False
     open_consent: bool = False
@@ -47,8 +52,18 @@ class ServeOptions:
             raise ConfigurationError("--listen takes HOST:PORT, for example 127.0.0.1:8765.")
         return host.strip("[]"), int(port)
 
+    @property
+    def mail(self) -> MailSettings | None:
+        """Raises ``ConfigurationError`` when it is not whole."""
+        if self.smtp is None:
+            if self.smtp_sender is not None:
+                raise ConfigurationError("--smtp-sender says whom mail comes from; name the mail server with --smtp.")
+            return None
+        return MailSettings.of(self.smtp, sender=self.smtp_sender, password=os.environ.get("AAUTH_SMTP_PASSWORD"))
+
     def check(self) -> None:
         host, _ = self.address
+        _ = self.mail
         if (self.oidc_issuer is None) != (self.oidc_client is None):
             raise ConfigurationError(
                 "--oidc-issuer and --oidc-client belong together; without both, people use passkeys."

@@ -93,6 +93,13 @@ _PATIENCE = 5
     type=click.IntRange(2),
     help="How long, when they look at no page meanwhile.",
 )
+@click.option(
+    "--smtp",
+    metavar="URL",
+    help="Tell people by mail through this server: smtps://USER@HOST, smtp://USER@HOST (STARTTLS), or "
+    "smtp+plain://localhost. The password is in AAUTH_SMTP_PASSWORD.",
+)
+@click.option("--smtp-sender", metavar="ADDRESS", help='Whom mail comes from, such as "Agents <no-reply@ps.example>".')
 @database_option
 @click.option(
     "--retention-days",

@@ -21,6 +21,7 @@ from aauthkit.person_server.audit import Kind as Told
 from aauthkit.person_server.states import OPEN, State, sources_of
 from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.conversation_schema import inbox_items, permission_rules
+from aauthkit.person_server.storage.notices import About, note
 from aauthkit.person_server.storage.sign_in_schema import sessions
 
 
@@ -119,6 +120,14 @@ class InboxStore:
                         raise TooManyOpen
                     await connection.execute(insert(inbox_items).values(**self._row(item), state=State.WAITING))
                     await audit.append(connection, _told(item, Outcome.ASKED))
+                    await note(
+                        connection,
+                        About.INBOX,
+                        item.id,
+                        now=self._clock.now(),
+                        expires_at=item.expires_at,
+                        person_id=item.person_id,
+                    )
         except IntegrityError:
             known = None  # another process stored the same wish between our look and our insert
         found = known or await self._one(inbox_items.c.open_key == item.open_key)

@@ -18,6 +18,7 @@ from aauthkit.database import one_at_a_time, reading, writing
 from aauthkit.person_server.audit import Outcome
 from aauthkit.person_server.states import OPEN, State, out_of_time, sources_of
 from aauthkit.person_server.storage import audit
+from aauthkit.person_server.storage.notices import About, note
 from aauthkit.person_server.storage.records import (
     AgentWords,
     NewRequest,
@@ -65,6 +66,14 @@ class RequestStore(Store):
                         raise TooManyRequests
                     await connection.execute(insert(pending_requests).values(**self._row(request)))
                     await audit.append(connection, of_request(request, Outcome.ASKED))
+                    await note(
+                        connection,
+                        About.REQUEST,
+                        request.id,
+                        now=self._clock.now(),
+                        expires_at=request.expires_at,
+                        person_id=request.person_id,
+                    )
         except IntegrityError:
             # Another process stored the same request between our look and our insert.
             known = None

@@ -51,6 +51,7 @@ from aauthkit.person_server.storage.condition import Condition
 from aauthkit.person_server.storage.conversation import ConversationStore
 from aauthkit.person_server.storage.guesses import GuessStore
 from aauthkit.person_server.storage.inbox import InboxStore
+from aauthkit.person_server.storage.notices import NoticeStore
 from aauthkit.person_server.storage.passkeys import PasskeyStore
 from aauthkit.person_server.storage.views import ViewStore
 from aauthkit.person_server.subagents import SubagentTokens
@@ -64,6 +65,7 @@ from aauthkit.person_server.web.consent import ConsentPages
 from aauthkit.person_server.web.conversation import ConversationEndpoints
 from aauthkit.person_server.web.events import Events
 from aauthkit.person_server.web.inbox import InboxPages
+from aauthkit.person_server.web.notification import NotificationPages
 from aauthkit.person_server.web.pages import Pages
 from aauthkit.person_server.web.passkeys import PasskeyPages
 from aauthkit.person_server.web.person import PersonEndpoints
@@ -121,6 +123,8 @@ class Parts:
     openid_transport: httpx2.AsyncBaseTransport | None = None
     changes: Changes = field(default_factory=Changes)
     """Whoever stops the server closes it first, so that nobody is waited for."""
+    sends_mail: bool = False
+    """Whether a mail server was named, so that people can be told by mail."""
 
 
 def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
@@ -222,6 +226,13 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         guesses=GuessStore(parts.engine, parts.clock),
         clock=parts.clock,
     )
+    notification_pages = NotificationPages(
+        settings,
+        sessions=sessions,
+        notices=NoticeStore(parts.engine, parts.clock),
+        secrets=parts.secrets,
+        sends_mail=parts.sends_mail,
+    )
     events = Events(sessions=sessions, store=session_store, views=views, changes=changes)
 
     activity = ActivityPages(settings, sessions=sessions, log=AuditReader(parts.engine), revocation=revocation)
@@ -259,6 +270,7 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         *consent_pages.routes(),
         *inbox_pages.routes(),
         *session_pages.routes(),
+        *notification_pages.routes(),
         *passkey_pages.routes(),
         *activity.routes(),
         *pages.routes(),
