@@ -255,3 +255,29 @@ async def test_a_server_stops_with_pages_open(tmp_path: Path, browser: Browser) 
         page = await stage.context.new_page()
         async with page.expect_response(lambda response: "/person/events" in response.url):
             await page.goto(f"{world.ISSUER}/ui/inbox")
+
+
+async def test_a_person_searches_what_happened_and_takes_a_token_back(
+    stage: Stage, request: pytest.FixtureRequest
+) -> None:
+    presented = await person_token(stage.agent, stage.person, stage.resource)
+    token = stage.resource.token(presented, scope="a:read a:write")
+    asked = await stage.agent.auth(token, presented, capabilities=TALKS)
+    found = await stage.person.client.get("/consent", params={"code": code_of(asked)})
+    await stage.person.decide(str(found.json()["pending_id"]), True)
+    assert (await stage.agent.poll(asked.headers["location"])).status_code == 200
+    page = await stage.page("/ui/activity")
+    await look(page, f"activity-{request.node.callspec.id}")
+    await page.get_by_label("Search", exact=True).fill("planner write")
+    await page.get_by_role("button", name="Search").click()
+    told = page.get_by_role("listitem").filter(has_text="allowed Holiday planner to read and write at Calendar")
+    assert "used once" in await told.inner_text()
+    assert await page.get_by_text("signed in").count() == 0
+    await page.get_by_text("Narrow it down").click()
+    await page.get_by_label("About").select_option("token")
+    await page.get_by_role("button", name="Search").click()
+    issued = page.get_by_role("listitem").filter(has_text="received a token to read and write")
+    await issued.get_by_text("Details").click()
+    await look(page, f"activity-details-{request.node.callspec.id}")
+    await issued.get_by_role("button", name="Take back").click()
+    await page.get_by_text("taken back", exact=True).first.wait_for()
