@@ -32,6 +32,8 @@ SILENT = {
     "POST /ui/passkeys/options": "a challenge is made",
     "POST /ui/join/{token}/options": "a challenge is made",
 }
+# These need a mail server; the store writes down both.
+IN_TEST_NOTIFICATION = {"POST /ui/notification/address", "POST /ui/notification/confirm"}
 # These need an authenticator.
 IN_TEST_PASSKEYS = {
     "POST /ui/passkeys/sign-in",
@@ -248,6 +250,8 @@ STEPS: dict[str, tuple[str, Step]] = {
     "POST /ui/revoke": ("agent revoked", pressing("/ui/revoke", _agent_id, agent_id="{}")),
     "POST /ui/tokens/revoke": ("token revoked", pressing("/ui/tokens/revoke", ALLOWED, jti="{}")),
     "POST /ui/withdraw": ("consent withdrawn", pressing("/ui/withdraw", _consent, consent_id="{}")),
+    "POST /ui/notification/email": ("setting changed", pressing("/ui/notification/email", _agent_id, tell="no")),
+    "POST /ui/notification/webhook": ("setting changed", pressing("/ui/notification/webhook", _agent_id, tell="no")),
     "POST /ui/rules": ("rule set", pressing("/ui/rules", _agent_id, kind="exact", value="x:y", ask="yes")),
 }
 # What the agent provider decides; it reports through `agent_provider/storage/reporting.py`.
@@ -282,6 +286,6 @@ async def test_every_endpoint_that_changes_something_is_walked(world: World) -> 
         for method in route.methods or ()
         if method not in ("GET", "HEAD")
     }
-    walked = {*STEPS, *OF_THE_PROVIDER, *SILENT, *IN_TEST_PASSKEYS}
+    walked = {*STEPS, *OF_THE_PROVIDER, *SILENT, *IN_TEST_PASSKEYS, *IN_TEST_NOTIFICATION}
     assert found - walked == set(), "give it a step in STEPS, and the store a row (person_server/storage/audit.py)"
     assert walked - found == set(), "these are gone"

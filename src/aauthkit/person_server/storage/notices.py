@@ -16,6 +16,8 @@ from sqlalchemy import ColumnElement, and_, case, delete, exists, insert, litera
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aauthkit.database import reading, writing
+from aauthkit.person_server.audit import Event, Kind, Outcome
+from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.notice_schema import channels, notices
 from aauthkit.person_server.storage.schema import persons
 from aauthkit.person_server.storage.store import Store
@@ -112,12 +114,15 @@ class NoticeStore(Store):
     async def listen(self, person_id: str, channel: Channel, *, target: str, enrolments: bool) -> str:
         """Tell the person over the channel from now on; the channel's new nonce. What it had to tell is dropped."""
         async with writing(self._engine) as connection:
-            return await self._replace(connection, person_id, channel, target, enrolments=enrolments)
+            nonce = await self._replace(connection, person_id, channel, target, enrolments=enrolments)
+            await audit.append(connection, _told(person_id, f"told by {channel} from now on"))
+            return nonce
 
     async def silence(self, person_id: str, channel: Channel) -> None:
         async with writing(self._engine) as connection:
             await connection.execute(delete(notices).where(_of(notices, person_id, channel)))
             await connection.execute(delete(channels).where(_of(channels, person_id, channel)))
+            await audit.append(connection, _told(person_id, f"not told by {channel} any more"))
 
     async def ask_address(self, person_id: str, address: str, *, lifetime: timedelta) -> bool:
         """Have a confirmation sent to the address; False when another one was asked for a moment ago."""
@@ -140,6 +145,7 @@ class NoticeStore(Store):
                     expires_at=until,
                 )
             )
+            await audit.append(connection, _told(person_id, "an address for mail, to be confirmed"))
         return True
 
     async def confirmed(self, person_id: str, nonce: str) -> bool:
@@ -154,6 +160,7 @@ class NoticeStore(Store):
             query = select(channels.c.enrolments).where(_of(channels, person_id, Channel.EMAIL))
             enrolments = bool((await connection.execute(query)).scalar())
             await self._replace(connection, person_id, Channel.EMAIL, row.target, enrolments=enrolments)
+            await audit.append(connection, _told(person_id, f"told by {Channel.EMAIL} from now on"))
         return True
 
     async def _replace(
@@ -288,3 +295,8 @@ def _of(table: Any, person_id: str, channel: Channel) -> ColumnElement[bool]:
 def _listening(row: Any) -> Listening:
     values = {name: getattr(row, name) for name in Listening.__dataclass_fields__}
     return Listening(**values | {"channel": Channel(row.channel)})
+
+
+def _told(person_id: str, detail: str) -> Event:
+    """What is told leads nowhere: an address can hold a secret."""
+    return Event(kind=Kind.SETTING, outcome=Outcome.CHANGED, person_id=person_id, detail=detail)

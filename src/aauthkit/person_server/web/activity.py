@@ -225,7 +225,7 @@ def filter_for(asked: Mapping[str, str], person_id: str | None) -> Filter:
 
 
 def _administers(signed_in: SignedIn) -> bool:
-    return bool(getattr(signed_in, "administrator", False))
+    return signed_in.administrator
 
 
 def _text(asked: Mapping[str, str], name: str) -> str:
