@@ -433,7 +433,7 @@ async def test_what_the_resource_says_and_what_the_agent_says_stand_apart__7_4(t
     page = await talk.page()
     resource = page[page.index('<section class="resource-words"') : page.index('<section class="agent-section"')]
     agent = page[page.index('<section class="agent-section"') : page.index('<section id="chat"')]
-    assert "Keeps **things**\nfor you" in resource
+    assert "Keeps <strong>things</strong>\nfor you" in resource
     assert "Read" in resource
     assert "What the resource says" in resource
     assert "free" not in resource

@@ -106,7 +106,7 @@ async def test_the_person_is_shown_what_the_resource_says_and_what_the_agent_say
     page = (await person.client.get("/ui/consent.html", params={"code": code_of(first)}, follow_redirects=True)).text
     assert "asks to act as you at" in page
     assert "A resource &lt;b&gt;" in page
-    assert "Keeps **things**" in page
+    assert "Keeps <strong>things</strong>" in page
     assert "Chrome on macOS, desktop" in page
     assert "<em>must</em>" in page
     assert HERE in page

@@ -67,7 +67,9 @@ async def _served(running_world: World, listener: socket.socket) -> AsyncIterato
 
 
 @asynccontextmanager
-async def _staged(state: Path, browser: Browser, *, script: bool, phone: bool, dark: bool) -> AsyncIterator[Stage]:
+async def staged(
+    state: Path, browser: Browser, *, script: bool, phone: bool, dark: bool, width: int = 1100
+) -> AsyncIterator[Stage]:
     listener = socket.create_server(("127.0.0.1", 0))
     issuer = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with pytest.MonkeyPatch.context() as patched:
@@ -77,7 +79,7 @@ async def _staged(state: Path, browser: Browser, *, script: bool, phone: bool, d
         async with world_at(state, **options) as running, _served(running, listener):
             context = await browser.new_context(
                 java_script_enabled=script,
-                viewport={"width": 390, "height": 844} if phone else {"width": 1100, "height": 900},
+                viewport={"width": 390, "height": 844} if phone else {"width": width, "height": 900},
                 color_scheme="dark" if dark else "light",
             )
             context.set_default_timeout(30_000)
@@ -103,8 +105,8 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest.fixture(params=["script", "plain", "phone"])
 async def stage(request: pytest.FixtureRequest, tmp_path: Path, browser: Browser) -> AsyncIterator[Stage]:
     how = request.param
-    async with _staged(tmp_path, browser, script=how != "plain", phone=how == "phone", dark=how == "phone") as staged:
-        yield staged
+    async with staged(tmp_path, browser, script=how != "plain", phone=how == "phone", dark=how == "phone") as found:
+        yield found
 
 
 async def test_a_person_asks_the_agent_and_decides(stage: Stage, request: pytest.FixtureRequest) -> None:
@@ -207,7 +209,7 @@ async def test_a_withdrawal_is_told_on_the_open_page(stage: Stage, request: pyte
 
 
 async def test_what_somebody_writes_is_not_taken_away(tmp_path: Path, browser: Browser) -> None:
-    async with _staged(tmp_path, browser, script=True, phone=False, dark=True) as stage:
+    async with staged(tmp_path, browser, script=True, phone=False, dark=True) as stage:
         pending = await stage.agent.person(stage.resource.issuer, capabilities=TALKS)
         page = await stage.page(f"/ui/consent.html?code={code_of(pending)}")
         await page.get_by_label("Ask the agent").fill("Wait, wh")

@@ -210,6 +210,7 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         sessions=sessions,
         consents=consents,
         passkeys=passkey_store,
+        presenting=presenting,
         clarifications=clarifications,
         directory=parts.directory,
         secrets=parts.secrets,

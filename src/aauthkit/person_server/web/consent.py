@@ -21,9 +21,10 @@ from aauthkit.person_server.clarification import (
     answers_questions,
 )
 from aauthkit.person_server.codes import Secrets
-from aauthkit.person_server.consent import Consents, Decider, Decision, how_it_ended, version_of
+from aauthkit.person_server.consent import Consents, Decider, Decision, how_it_ended
 from aauthkit.person_server.durations import remember_in
 from aauthkit.person_server.ports import AgentDirectory
+from aauthkit.person_server.presenting import Presenting
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.states import OPEN, State
 from aauthkit.person_server.storage import PendingRequest
@@ -48,6 +49,7 @@ class ConsentPages(Showing):
         sessions: Sessions,
         consents: Consents,
         passkeys: PasskeyStore,
+        presenting: Presenting,
         clarifications: Clarifications,
         directory: AgentDirectory,
         secrets: Secrets,
@@ -55,6 +57,7 @@ class ConsentPages(Showing):
         super().__init__(settings, sessions)
         self._consents = consents
         self._passkeys = passkeys
+        self._presenting = presenting
         self._clarifications = clarifications
         self._directory = directory
         self._secrets = secrets
@@ -103,16 +106,12 @@ class ConsentPages(Showing):
             "consent.html",
             signed_in,
             request=found,
-            # To compare with the one shown where the person started.
-            code=self._secrets.code(found.id),
-            version=version_of(found),
-            acting_for=[await self._directory.agent(agent) for agent in found.upstream.agents]
-            if found.upstream
-            else [],
-            asked=set(found.asked_scope.split()),
             risky=await self._consents.scopes_to_step_up(_decider(signed_in), found),
             has_passkey=bool(await self._passkeys.of_person(signed_in.person.id)),
             step_up_minutes=int(self._settings.step_up_time.total_seconds() // 60),
+            shown=await self._presenting.of(found),
+            logo=None,
+            longest_reason=_LONGEST_REASON,
             callback=accepted,
             callback_refused=callback is not None and accepted is None,
             rounds=rounds,
@@ -172,6 +171,8 @@ class ConsentPages(Showing):
     @page
     async def decide(self, request: Request) -> Response:
         signed_in, form = await self.form(request, fields=_MOST_FIELDS)
+        if form.get("decision") == "nothing":
+            return Response(status_code=204)  # a key pressed in a field; a browser stays where it is
         decision = one_of(form, "decision", {"approve": State.APPROVED, "deny": State.DENIED, "leave": State.ABANDONED})
         decider, pending_id = _decider(signed_in), request.path_params["pending_id"]
         callback = form.get("callback")
@@ -192,7 +193,16 @@ class ConsentPages(Showing):
         accepted = await accepted_callback(callback, found, self._directory)
         outcome = State.ABANDONED if decision is State.ABANDONED else found.outcome or decision
         back = with_error(accepted, callback_error(outcome)) if accepted else None
-        return self.show("decided.html", signed_in, request=found, outcome=str(outcome), callback=back)
+        granted = found.to_carry.split()
+        return self.show(
+            "decided.html",
+            signed_in,
+            request=found,
+            outcome=str(outcome),
+            callback=back,
+            granted=granted,
+            left_out=[scope for scope in found.scope.split() if scope not in granted],
+        )
 
     async def _decided(self, decider: Decider, pending_id: str, outcome: State, form: FormData) -> PendingRequest:
         if outcome is State.ABANDONED:

@@ -21,6 +21,7 @@ from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.states import OPEN
 from aauthkit.person_server.storage import DecisionStore, RuleStore
 from aauthkit.person_server.web.person import stop_asking
+from aauthkit.person_server.web.remembering import remembered
 from aauthkit.person_server.web.sessions import Sessions, SignedIn
 from aauthkit.person_server.web.showing import Showing, local_page, one_of, page, text_in
 
@@ -57,6 +58,7 @@ class Pages(Showing):
             Route("/ui/revoke", self.revoke, methods=["POST"]),
             Route("/ui/tokens/revoke", self.revoke_token, methods=["POST"]),
             Route("/ui/withdraw", self.withdraw, methods=["POST"]),
+            Route("/ui/ask-again", self.ask_again, methods=["POST"]),
             Route("/ui/rules", self.change_rules, methods=["POST"]),
             Mount("/ui/static", StaticFiles(directory=Path(__file__).parent / "static")),
         ]
@@ -88,8 +90,11 @@ class Pages(Showing):
             signed_in,
             waiting=[r for r in found if r.state in OPEN],
             past=[r for r in found if r.state not in OPEN],
-            consents=await self._decisions.consents_of(signed_in.person.id),
-            names=await self._names(signed_in),
+            remembered=remembered(
+                await self._decisions.consents_of(signed_in.person.id),
+                await self._decisions.left_out_of(signed_in.person.id),
+                await self._names(signed_in),
+            ),
         )
 
     @page
@@ -155,8 +160,16 @@ class Pages(Showing):
     @page
     async def withdraw(self, request: Request) -> Response:
         signed_in, form = await self.form(request)
-        if not await self._decisions.withdraw(text_in(form, "consent_id"), signed_in.person.id):
+        consent_id, whole = text_in(form, "consent_id"), form.get("whole") == "true"
+        if not await self._decisions.withdraw(consent_id, signed_in.person.id, whole=whole):
             raise NotFound("You have not agreed to that, or not any more.")
+        return RedirectResponse("/ui/requests", status_code=303)
+
+    @page
+    async def ask_again(self, request: Request) -> Response:
+        signed_in, form = await self.form(request)
+        if not await self._decisions.ask_again(text_in(form, "left_out_id"), signed_in.person.id):
+            raise NotFound("You have left out no such scope, or may be asked about it already.")
         return RedirectResponse("/ui/requests", status_code=303)
 
     @page

@@ -17,13 +17,29 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from aauthkit.drafts import NATIVE
 from aauthkit.errors import AAuthError, InvalidRequest, MisuseError
 from aauthkit.person_server.audit import in_words
-from aauthkit.person_server.markdown import safe_html
+from aauthkit.person_server.markdown import safe_html, safe_line
 from aauthkit.person_server.openid import NotSignedIn, SignInAnew
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.web.sessions import Sessions, SignedIn
 from aauthkit.serving import read_body, text_member
 
 P = TypeVar("P", bound="Showing")
+
+
+def _day(unix_seconds: float) -> str:
+    moment = datetime.fromtimestamp(unix_seconds, UTC)
+    return f"{moment.day} {moment:%b %Y}"
+
+
+def _initials(name: str) -> str:
+    """What stands for somebody without a picture: the first letters of two words."""
+    words = [word for word in "".join(c if c.isalnum() else " " for c in name).split() if word]
+    return "".join(word[0] for word in words[:2]).upper() or "?"
+
+
+def _markdown_line(text: str) -> Markup:
+    """The same of what is one line."""
+    return Markup(safe_line(text))  # noqa: S704
 
 
 def _markdown(text: str) -> Markup:
@@ -37,6 +53,9 @@ _templates = Environment(
 _templates.filters["when"] = in_words
 _templates.filters["iso"] = lambda unix_seconds: datetime.fromtimestamp(unix_seconds, UTC).isoformat()
 _templates.filters["markdown"] = _markdown
+_templates.filters["markdown_line"] = _markdown_line
+_templates.filters["day"] = _day
+_templates.filters["initials"] = _initials
 
 
 def page(handler: Callable[[P, Request], Awaitable[Response]]) -> Callable[[P, Request], Awaitable[Response]]:
