@@ -187,3 +187,15 @@ async def reach(page: Page, selector: str) -> None:
         if await page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
             return
     raise AssertionError(f"{selector} cannot be reached")
+
+
+async def test_what_was_unticked_is_not_ticked_again_by_news(tmp_path: Path, browser: Browser) -> None:
+    async with staged(tmp_path, browser, script=True, phone=False, dark=False) as stage:
+        found = Asked(stage, "news", await person_token(stage.agent, stage.person, stage.resource))
+        page = await found.page(await found.ask("1", "a:read a:write"))
+        await page.get_by_label("Write").uncheck()
+        await page.locator("h1").click()
+        await page.evaluate("document.activeElement.blur()")
+        await stage.agent.post("/interaction", type="question", question="Something else?")
+        await page.locator("#news").wait_for()
+        assert not await page.get_by_label("Write").is_checked()

@@ -224,7 +224,7 @@ async def test_every_open_page_says_that_a_request_waits_and_none_takes_writing_
     tmp_path: Path, browser: Browser
 ) -> None:
     """One page holds the stream for both, and what changed between rendering and listening is not missed."""
-    async with _staged(tmp_path, browser, script=True, phone=False, dark=False) as stage:
+    async with staged(tmp_path, browser, script=True, phone=False, dark=False) as stage:
         requests, settings = await stage.page("/ui/requests"), await stage.page("/ui/settings")
         await settings.get_by_label("Ask me about").fill("cal")
         await stage.agent.person(stage.resource.issuer, capabilities=TALKS)
@@ -240,7 +240,7 @@ async def test_every_open_page_says_that_a_request_waits_and_none_takes_writing_
 
 
 async def test_what_changes_while_a_page_loads_is_shown(tmp_path: Path, browser: Browser) -> None:
-    async with _staged(tmp_path, browser, script=True, phone=False, dark=False) as stage:
+    async with staged(tmp_path, browser, script=True, phone=False, dark=False) as stage:
         page = await stage.context.new_page()
 
         async def late(route: Route) -> None:
@@ -253,7 +253,7 @@ async def test_what_changes_while_a_page_loads_is_shown(tmp_path: Path, browser:
 
 
 async def test_a_server_stops_with_pages_open(tmp_path: Path, browser: Browser) -> None:
-    async with _staged(tmp_path, browser, script=True, phone=False, dark=False) as stage:
+    async with staged(tmp_path, browser, script=True, phone=False, dark=False) as stage:
         page = await stage.context.new_page()
         async with page.expect_response(lambda response: "/person/events" in response.url):
             await page.goto(f"{world.ISSUER}/ui/inbox")

@@ -10,7 +10,8 @@ const others = new BroadcastChannel(NAME);
 let shown = page.seen;
 
 const focused = () => document.activeElement?.matches("input, select, textarea, button") ?? false;
-const written = () => [...document.querySelectorAll("textarea, input:not([type=hidden])")].some((field) => field.value !== field.defaultValue);
+const changed = (field) => field.value !== field.defaultValue || (field.checked ?? false) !== (field.defaultChecked ?? false);
+const written = () => [...document.querySelectorAll("textarea, input:not([type=hidden])")].some(changed);
 const sleep = (milliseconds) => new Promise((wake) => setTimeout(wake, milliseconds));
 
 function count(waits) {
