@@ -59,30 +59,30 @@ class HTTPFetcher:
             follow_redirects=False,
             trust_env=False,
             # A compressed answer can be a thousand times what was sent, so none is asked for.
-            headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "aauthkit"},
+            headers={"Accept-Encoding": "identity", "User-Agent": "aauthkit"},
             # Connections are made to addresses, so one kept open would be reused for another name at the same
             # address, whose certificate was never looked at.
             limits=httpx2.Limits(max_keepalive_connections=0),
             # For the same reason nothing a server sets is kept: the next name at its address is another party.
             cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
         )
-        self._in_flight: dict[str, asyncio.Task[Fetched]] = {}
+        self._in_flight: dict[Fetch, asyncio.Task[Fetched]] = {}
 
     async def fetch(self, request: Fetch) -> Fetched:
         """GET ``request.url``; raises ``InvalidRequest`` when not admitted, ``Unavailable`` when it does not answer."""
-        task = self._in_flight.get(request.url)
+        task = self._in_flight.get(request)
         if task is None:
-            task = asyncio.create_task(self._fetch(request.url))
-            self._in_flight[request.url] = task
-            task.add_done_callback(lambda done: self._landed(request.url, done))
+            task = asyncio.create_task(self._fetch(request))
+            self._in_flight[request] = task
+            task.add_done_callback(lambda done: self._landed(request, done))
         return await asyncio.shield(task)
 
     async def call(self, request: Call) -> Fetched:
         """Send ``request``; the answer is whatever comes back, a redirect too. The errors are those of ``fetch``."""
         return await self._within(request)
 
-    def _landed(self, url: str, task: asyncio.Task[Fetched]) -> None:
-        self._in_flight.pop(url, None)
+    def _landed(self, request: Fetch, task: asyncio.Task[Fetched]) -> None:
+        self._in_flight.pop(request, None)
         if not task.cancelled():
             task.exception()  # looked at here too, since everybody who waited may have gone
 
@@ -101,10 +101,11 @@ class HTTPFetcher:
     ) -> None:
         await self.aclose()
 
-    async def _fetch(self, url: str) -> Fetched:
-        fetched = await self._within(Call(method="GET", url=url, headers=(), patience=self._limits.time))
+    async def _fetch(self, request: Fetch) -> Fetched:
+        headers = (("Accept", request.accept),)
+        fetched = await self._within(Call(method="GET", url=request.url, headers=headers, patience=self._limits.time))
         if 300 <= fetched.status < 400:
-            raise InvalidRequest(f"{_host(url)} redirects; documents are only read where they were named.")
+            raise InvalidRequest(f"{_host(request.url)} redirects; documents are only read where they were named.")
         return fetched
 
     async def _within(self, call: Call) -> Fetched:

@@ -16,9 +16,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Fetch:
-    """A GET of a JSON document at ``url``."""
+    """A GET of a document at ``url``, of JSON unless said otherwise."""
 
     url: str
+    accept: str = "application/json"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -441,7 +441,7 @@ async def test_what_the_resource_says_and_what_the_agent_says_stand_apart__7_4(t
     assert "The agent “backend” says; nobody checked it" in agent
     styles = (await talk.person.client.get("/ui/static/person.css")).text
     assert re.search(r"\.resource-words \{[^}]*solid", styles)
-    assert re.search(r"\.agent-words \{[^}]*dashed", styles)
+    assert re.search(r"\.agent-words, [^{]*\{[^}]*dashed", styles)
 
 
 @pytest.mark.conformance("11:§7.2.1-6", "11:§7.4-3", "11:§13.4-2")

@@ -68,7 +68,8 @@ class Network:
         self.fetched.append(request.url)
         if request.url not in self.documents:
             raise Unavailable("nobody answers there")
-        return Fetched(status=200, body=json.dumps(self.documents[request.url]).encode())
+        document = self.documents[request.url]
+        return Fetched(status=200, body=document if isinstance(document, bytes) else json.dumps(document).encode())
 
     async def call(self, request: Call) -> Fetched:
         """What whoever stands at that URL answers; nobody, unless a test put somebody there."""

@@ -16,6 +16,7 @@ from aauthkit.drafts import DRAFT_11, Draft
 from aauthkit.errors import (
     AAuthError,
     InvalidPresentedToken,
+    InvalidRequest,
     InvalidResourceToken,
     InvalidScope,
     RevokedPresentedToken,
@@ -24,6 +25,7 @@ from aauthkit.errors import (
 )
 from aauthkit.fetching import browser_address
 from aauthkit.flow import AsyncFetcher, arun
+from aauthkit.identifiers import endpoint_url
 from aauthkit.keys import PublicKey
 from aauthkit.person_server.callers import Requester
 from aauthkit.person_server.carried import judged_apart_from_expiry
@@ -154,7 +156,7 @@ class Resources:
                 published=True,
                 description=_text(metadata.get("description"), _LONGEST_DESCRIPTION),
                 access_mode=access_mode if isinstance(access_mode, str) and access_mode in _ACCESS_MODES else "",
-                logo_uri=_https(metadata.get("logo_uri")),
+                logo_uri=_logo(metadata.get("logo_uri"), development=self.settings.development),
             ),
         )
 
@@ -203,7 +205,10 @@ def _text(value: object, longest: int) -> str:
     return "\n".join(filter(None, (_line(line, longest) for line in value[:longest].splitlines())))
 
 
-def _https(value: object) -> str:
-    """An address that is named to the person; nothing is ever loaded from it."""
-    shown = _line(value, _LONGEST_NAME)
-    return shown if shown.startswith("https://") and " " not in shown else ""
+def _logo(value: object, *, development: bool) -> str:
+    """An address this server may fetch a logo from; admission of every fetch decides again."""
+    named = _line(value, _LONGEST_NAME)
+    try:
+        return endpoint_url(named, development=development) and named
+    except InvalidRequest:
+        return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, MetaData, Table, Text, text
+from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, LargeBinary, MetaData, Table, Text, text
 
 metadata = MetaData()
 
@@ -138,6 +138,17 @@ left_out = Table(
     Column("id", Text, nullable=False, unique=True),
     Column("left_out_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False),
+)
+
+# Logos of resources, by the hash of their address; without content it could not be fetched, or was no image.
+logos = Table(
+    "ps_logos",
+    metadata,
+    Column("url_hash", Text, primary_key=True),
+    Column("content_hash", Text, index=True),
+    Column("media_type", Text),
+    Column("content", LargeBinary),
+    Column("fetched_at", Double, nullable=False),
 )
 
 # The one opaque name a person has at a resource (DESIGN §4 rule 13).

@@ -33,6 +33,7 @@ from aauthkit.person_server.consent import Consents
 from aauthkit.person_server.health import Health
 from aauthkit.person_server.inbox import Inbox
 from aauthkit.person_server.issuing import TokenIssuer
+from aauthkit.person_server.logos import Logos
 from aauthkit.person_server.openid import OpenIDClient
 from aauthkit.person_server.passkeys import Passkeys
 from aauthkit.person_server.pending import PendingEndpoint
@@ -51,6 +52,7 @@ from aauthkit.person_server.storage.condition import Condition
 from aauthkit.person_server.storage.conversation import ConversationStore
 from aauthkit.person_server.storage.guesses import GuessStore
 from aauthkit.person_server.storage.inbox import InboxStore
+from aauthkit.person_server.storage.logos import LogoStore
 from aauthkit.person_server.storage.notices import NoticeStore
 from aauthkit.person_server.storage.passkeys import PasskeyStore
 from aauthkit.person_server.storage.views import ViewStore
@@ -149,6 +151,7 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         changes=changes,
         clock=parts.clock,
     )
+    logos = Logos(LogoStore(parts.engine, parts.clock), parts.fetcher, parts.clock)
     presenting = Presenting(settings=settings, directory=parts.directory, persons=persons, secrets=parts.secrets)
     revocation = RevocationService(
         store=parts.revocations,
@@ -192,6 +195,7 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         sessions=sessions,
         consents=consents,
         presenting=presenting,
+        logos=logos,
         decisions=decisions,
         rules=rules,
         directory=parts.directory,
@@ -211,6 +215,7 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         consents=consents,
         passkeys=passkey_store,
         presenting=presenting,
+        logos=logos,
         clarifications=clarifications,
         directory=parts.directory,
         secrets=parts.secrets,
@@ -254,6 +259,7 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
+        await logos.aclose()
         if openid is not None:
             await openid.aclose()
 

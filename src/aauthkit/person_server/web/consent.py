@@ -23,6 +23,7 @@ from aauthkit.person_server.clarification import (
 from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.consent import Consents, Decider, Decision, how_it_ended
 from aauthkit.person_server.durations import remember_in
+from aauthkit.person_server.logos import Logos
 from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.presenting import Presenting
 from aauthkit.person_server.settings import PersonServerSettings
@@ -50,6 +51,7 @@ class ConsentPages(Showing):
         consents: Consents,
         passkeys: PasskeyStore,
         presenting: Presenting,
+        logos: Logos,
         clarifications: Clarifications,
         directory: AgentDirectory,
         secrets: Secrets,
@@ -58,6 +60,7 @@ class ConsentPages(Showing):
         self._consents = consents
         self._passkeys = passkeys
         self._presenting = presenting
+        self._logos = logos
         self._clarifications = clarifications
         self._directory = directory
         self._secrets = secrets
@@ -65,6 +68,7 @@ class ConsentPages(Showing):
     def routes(self) -> list[Route]:
         return [
             Route("/ui/consent.html", self.arrive, methods=["GET"]),
+            Route("/ui/logos/{content_hash}", self.logo, methods=["GET"]),
             Route("/ui/requests/{pending_id}", self.look, methods=["GET"]),
             Route("/ui/requests/{pending_id}/ask", self.ask, methods=["POST"]),
             Route("/ui/decide/{pending_id}", self.decide, methods=["POST"]),
@@ -110,7 +114,7 @@ class ConsentPages(Showing):
             has_passkey=bool(await self._passkeys.of_person(signed_in.person.id)),
             step_up_minutes=int(self._settings.step_up_time.total_seconds() // 60),
             shown=await self._presenting.of(found),
-            logo=None,
+            logo=await self._logos.address(found.resource_words.logo_uri),
             longest_reason=_LONGEST_REASON,
             callback=accepted,
             callback_refused=callback is not None and accepted is None,
@@ -121,6 +125,16 @@ class ConsentPages(Showing):
             longest_question=LONGEST_QUESTION,
             most_options=MOST_OPTIONS,
         )
+
+    async def logo(self, request: Request) -> Response:
+        """An image that was fetched for a page; its type is by its bytes, so no browser is asked to guess."""
+        await self._sessions.required(request)
+        found = await self._logos.content(request.path_params["content_hash"])
+        if found is None:
+            raise NotFound("There is no such logo.")
+        media_type, content = found
+        headers = {"Cache-Control": "private, max-age=86400, immutable"}
+        return Response(content, media_type=media_type, headers=headers)
 
     def _sent_to_the_resource(
         self, signed_in: SignedIn, found: PendingRequest, interaction: ResourceInteraction, callback: str | None

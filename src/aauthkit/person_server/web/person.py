@@ -33,6 +33,7 @@ from aauthkit.identifiers import is_loopback
 from aauthkit.person_server.callbacks import accepted_callback, callback_error, with_error
 from aauthkit.person_server.consent import Consents, Decider, Decision
 from aauthkit.person_server.durations import Remember, remember_in
+from aauthkit.person_server.logos import Logos
 from aauthkit.person_server.openid import NotSignedIn
 from aauthkit.person_server.policy import KINDS, RESOURCE, STEP_UP_KINDS, STEP_UP_PREFIX, rule_value
 from aauthkit.person_server.ports import AgentDirectory, KnownAgent, WaitingEnrolment
@@ -143,6 +144,7 @@ class PersonEndpoints:
         sessions: Sessions,
         consents: Consents,
         presenting: Presenting,
+        logos: Logos,
         decisions: DecisionStore,
         rules: RuleStore,
         directory: AgentDirectory,
@@ -152,6 +154,7 @@ class PersonEndpoints:
         self._sessions = sessions
         self._consents = consents
         self._presenting = presenting
+        self._logos = logos
         self._decisions = decisions
         self._rules = rules
         self._directory = directory
@@ -192,7 +195,12 @@ class PersonEndpoints:
     async def consent(self, request: Request) -> Response:
         decider = await self._decider(request)
         found = await self._consents.arrive(decider, request.query_params.get("code", ""))
-        return answer(200, presentation_json(await self._presenting.of(found)))
+        return answer(
+            200,
+            presentation_json(
+                await self._presenting.of(found), logo=await self._logos.address(found.resource_words.logo_uri)
+            ),
+        )
 
     @describes(
         "Decide a request",
