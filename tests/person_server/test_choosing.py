@@ -271,7 +271,6 @@ def test_remembering_by_itself_longer_than_the_longest_is_misconfigured() -> Non
 # Why not
 
 
-@pytest.mark.conformance("11:§11.9.2-2")
 async def test_the_agent_is_told_why_not__11_9_2(chosen: Choice) -> None:
     for name in ("reason", "answer_text"):
         pending = await chosen.ask()
