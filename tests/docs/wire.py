@@ -229,8 +229,7 @@ class System:
 
     async def revoke(self, agent: Agent) -> None:
         """The person takes back all that an agent has; returns when the resources know."""
-        engine = open_database(self.state / "person" / "person.db")
-        try:
+        async with migrated_database(self.state / "person", None) as engine:
             owner = await PersonStore(engine, self.clock).named(PERSON, DEVELOPMENT_ISSUER)
             store = RevocationStore(engine, self.clock, issuer=PERSON_SERVER)
             cascade = await store.revoke_agent(
@@ -238,8 +237,6 @@ class System:
             )
             while not await store.is_finished(cascade.id):
                 await asyncio.sleep(0.02)
-        finally:
-            await engine.dispose()
 
     async def _ticket(self, resources: list[str]) -> str:
         engine = open_database(self.state / "person" / "person.db")
