@@ -8,6 +8,7 @@ verified. Nothing leaves this machine; PostgreSQL is one of its own (`scripts/po
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 import resource
@@ -27,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from aauthkit.agent_provider.storage import schema as provider_schema
 from aauthkit.cli.person.state import migrated_database
 from aauthkit.clock import FixedClock
+from aauthkit.keys import b64url_encode
 from aauthkit.person_server.audit import GENESIS, Event, Kind, Outcome, row_hash
 from aauthkit.person_server.storage import DecisionStore, PersonStore
 from aauthkit.person_server.storage import audit as log
@@ -73,6 +75,11 @@ def agent_id(number: int) -> str:
     return f"aauth:agent-{number:04}@agent-server.example"
 
 
+def thumbprint(number: int) -> str:
+    """As the key of an agent would have."""
+    return b64url_encode(hashlib.sha256(str(number).encode()).digest())
+
+
 async def fill(engine: AsyncEngine, person_id: str, rows: int, agents: int) -> None:
     """The same rows `append` would write, without a transaction each."""
     key, previous, seq, values = log.log_of(engine).key, GENESIS, 0, []
@@ -81,7 +88,7 @@ async def fill(engine: AsyncEngine, person_id: str, rows: int, agents: int) -> N
             {
                 "agent_id": agent_id(n),
                 "name": f"Agent {n}",
-                "stable_jkt": f"jkt-{n}",
+                "stable_jkt": thumbprint(n),
                 "person_id": person_id,
                 "created_at": START,
             }
@@ -89,7 +96,7 @@ async def fill(engine: AsyncEngine, person_id: str, rows: int, agents: int) -> N
         ]
         await connection.execute(insert(provider_schema.agents), made)
         if "agent_keys" in dir(provider_schema):
-            keys = [{"stable_jkt": f"jkt-{n}", "agent_id": agent_id(n), "added_at": START} for n in range(agents)]
+            keys = [{"stable_jkt": thumbprint(n), "agent_id": agent_id(n), "added_at": START} for n in range(agents)]
             await connection.execute(insert(provider_schema.agent_keys), keys)
         last = (await connection.execute(audit_head.select())).one()
         previous, seq = last.hash, last.seq
