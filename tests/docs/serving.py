@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from aauthkit.agent_provider.storage import AgentStore
 from aauthkit.cli.person import ServeOptions, application
+from aauthkit.cli.person.state import migrated_database
 from aauthkit.clock import SystemClock
 from aauthkit.database import open_database
 from aauthkit.person_server.storage import SERVER, PersonStore, RuleStore
@@ -56,11 +57,8 @@ class RunningPersonServer:
             await engine.dispose()
 
     async def ask_for(self, scope: str, *, required: bool) -> None:
-        engine = open_database(self.state / "person.db")
-        try:
+        async with migrated_database(self.state, None) as engine:
             await RuleStore(engine).set_rule(SERVER, "exact", scope, required=required)
-        finally:
-            await engine.dispose()
 
 
 @contextmanager
