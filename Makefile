@@ -7,7 +7,7 @@ ROWS ?= 1000000
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup chromium node peers demo test test-long lint unit interop single database system lock bench bench-person clean
+.PHONY: help setup chromium keycloak node peers demo test test-long lint unit interop single database system lock bench bench-person clean
 # Suites share ports and two cores; the cheap ones come first.
 .NOTPARALLEL:
 
@@ -20,13 +20,16 @@ setup: ## .venv/ with everything, from hashed requirements
 chromium: ## the system's Chromium, for the browser tests
 	@scripts/chromium.sh
 
+keycloak: setup ## .keycloak/ with Keycloak itself, for make demo IDP=keycloak and its tests
+	@scripts/keycloak.sh
+
 node: ## the system's Node, for the peer of the interop tests that is written for it
 	@scripts/node.sh
 
 peers: setup node ## .peers/ with other implementations, for the interop tests
 	@scripts/peers.sh
 
-demo: setup ## start the whole system: make demo MODE=user-consent DRAFT=11
+demo: setup $(filter keycloak,$(IDP)) ## start the whole system: make demo MODE=user-consent DRAFT=11 IDP=keycloak
 	@$(BIN)/aauth demo --mode $(MODE) --draft $(DRAFT) --idp $(IDP)
 
 test: lint unit interop single database system ## everything: lint, unit tests, then the real processes
@@ -78,5 +81,5 @@ bench-person: setup ## measure the person server's pages over a million rows, on
 	@$(BIN)/python -m bench.person_server $(ROWS)
 
 clean: ## remove what these targets made (not the demo's state)
-	rm -rf .venv .peers .fuzz build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .keycloak .peers .fuzz build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from aauthkit.demo.supervisor import commands
-from aauthkit.demo.supervisor.choices import DEVELOPMENT_IDP, DRAFTS, MODES, SCHEMES, Choices
+from aauthkit.demo.supervisor.choices import DEVELOPMENT_IDP, DRAFTS, KEYCLOAK, MODES, SCHEMES, Choices
 from aauthkit.demo.supervisor.console import table
 from aauthkit.demo.supervisor.record import default_state_directory
 from aauthkit.demo.supervisor.runner import Plan
@@ -36,7 +36,7 @@ _state = click.option(
     "--idp",
     default=DEVELOPMENT_IDP,
     show_default=True,
-    help="'dev' for the built-in identity provider, or the URL of an OpenID Connect issuer.",
+    help="'dev' for the built-in identity provider, 'keycloak', or the URL of an OpenID Connect issuer.",
 )
 @_state
 @click.option("--detach", is_flag=True, help="Return once all parts are ready; they go on in the background.")
@@ -75,10 +75,13 @@ def demo(
 
 def _plan(choices: Choices) -> Plan:
     # Imported late: `status` and `stop` need neither Envoy nor YAML.
+    from aauthkit.demo.keycloak.distribution import Distribution
     from aauthkit.demo.supervisor.parts import PASSWORD, PERSON, demo_parts, write_configuration
 
+    if choices.idp == KEYCLOAK:
+        Distribution.found()
     write_configuration(choices)
-    sign_in = () if choices.idp != DEVELOPMENT_IDP else (f"sign in as {PERSON}, password {PASSWORD}",)
+    sign_in = (f"sign in as {PERSON}, password {PASSWORD}",) if choices.brings_people else ()
     return Plan(
         parts=demo_parts(choices),
         only_loopback=choices.open_consent,

@@ -165,9 +165,19 @@ def test_the_scheme_jwks_uri_belongs_to_identity(tmp_path: Path, mode: str) -> N
         Choices(state=tmp_path, mode=mode, scheme="jwks_uri")
 
 
-def test_an_identity_provider_is_dev_or_a_url(tmp_path: Path) -> None:
+def test_an_identity_provider_is_one_of_ours_or_a_url(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError):
-        Choices(state=tmp_path, idp="keycloak")
+        Choices(state=tmp_path, idp="okta")
+
+
+def test_keycloak_serves_the_realm_where_the_development_provider_does(tmp_path: Path) -> None:
+    development, keycloak = parts(Choices(state=tmp_path)), parts(Choices(state=tmp_path, idp="keycloak"))
+    assert keycloak["idp"].listens == development["idp"].listens
+    assert keycloak["idp"].health.url == "http://127.0.0.1:8080/realms/aauth-test"
+    assert str(tmp_path / "keycloak") in keycloak["idp"].argv
+    assert {name: part for name, part in keycloak.items() if name != "idp"} == {
+        name: part for name, part in development.items() if name != "idp"
+    }
 
 
 def fake(name: str, *after: str) -> Part:

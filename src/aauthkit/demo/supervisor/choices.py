@@ -12,6 +12,7 @@ MODES = ("identity", "autonomous", "user-consent")
 DRAFTS = ("01", "11")
 SCHEMES = ("jwt", "jwks_uri")
 DEVELOPMENT_IDP = "dev"
+KEYCLOAK = "keycloak"
 
 HOST = "127.0.0.1"
 PERSON_SERVER = f"http://{HOST}:8765"
@@ -38,10 +39,17 @@ class Choices:
         draft_named(self.draft)
         if self.scheme == "jwks_uri" and (self.mode != "identity" or self.draft != "01"):
             raise ConfigurationError("--scheme jwks_uri belongs to --mode identity on draft 01 (nothing is exchanged)")
-        if self.idp != DEVELOPMENT_IDP and not self.idp.startswith(("http://", "https://")):
-            raise ConfigurationError(f"--idp is '{DEVELOPMENT_IDP}' or the URL of an OpenID Connect issuer")
+        if not self.brings_people and not self.idp.startswith(("http://", "https://")):
+            raise ConfigurationError(
+                f"--idp is '{DEVELOPMENT_IDP}', '{KEYCLOAK}' or the URL of an OpenID Connect issuer"
+            )
+
+    @property
+    def brings_people(self) -> bool:
+        """Whether the demo starts the identity provider itself; both kinds serve the same realm and people."""
+        return self.idp in (DEVELOPMENT_IDP, KEYCLOAK)
 
     @property
     def issuer(self) -> str:
         """The OpenID Connect issuer people sign in at."""
-        return DEVELOPMENT_ISSUER if self.idp == DEVELOPMENT_IDP else self.idp
+        return DEVELOPMENT_ISSUER if self.brings_people else self.idp

@@ -8,7 +8,15 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from aauthkit.demo.supervisor.choices import AGENT_DOMAIN, DEVELOPMENT_IDP, GATEWAY_PORT, HOST, PERSON_SERVER, Choices
+from aauthkit.demo.supervisor.choices import (
+    AGENT_DOMAIN,
+    DEVELOPMENT_ISSUER,
+    GATEWAY_PORT,
+    HOST,
+    KEYCLOAK,
+    PERSON_SERVER,
+    Choices,
+)
 from aauthkit.demo.supervisor.part import Address, Health, Part, Preparation
 from aauthkit.demo.supervisor.policy import REVOCATIONS, authz_file
 from aauthkit.gateway import running
@@ -25,9 +33,8 @@ _AAUTH = (*_PYTHON, "aauthkit.cli")
 
 def demo_parts(choices: Choices) -> tuple[Part, ...]:
     """Every process for these choices, in an order in which each comes after those it waits for."""
-    identity_provider = (_identity_provider(choices),) if choices.idp == DEVELOPMENT_IDP else ()
     return (
-        *identity_provider,
+        *((_identity_provider(choices),) if choices.brings_people else ()),
         _person_server(choices),
         _authorization_service(choices),
         _gateway(choices),
@@ -72,6 +79,14 @@ def _part(
 
 
 def _identity_provider(choices: Choices) -> Part:
+    if choices.idp == KEYCLOAK:
+        return _part(
+            "idp",
+            8080,
+            (*_PYTHON, "aauthkit.demo.keycloak", "serve", "--state", str(choices.state / "keycloak")),
+            "Keycloak (its console is at /admin/aauth-test/console)",
+            health=DEVELOPMENT_ISSUER.replace("localhost", HOST),
+        )
     return _part(
         "idp",
         8080,
@@ -85,7 +100,9 @@ def _person_server(choices: Choices) -> Part:
         *_AAUTH,
         *("person", "serve", "--development", "--listen", f"{HOST}:8765", "--issuer", PERSON_SERVER),
         *("--state", str(choices.state / "person"), "--agent-domain", AGENT_DOMAIN),
-        *("--oidc-issuer", choices.issuer, "--oidc-client", "aauth-person-server"),
+        *("--oidc-issuer", choices.issuer, "--oidc-client", "aauth-person-server", "--admin-role", "admin"),
+        # Whoever disables somebody at the provider to see what happens does not want to wait a minute for it.
+        *("--oidc-recheck", "5"),
         # Test harnesses act for the person with the token the page got; newcomers add resources of their own.
         *("--bearer-client", UI_CLIENT, "--trust-resource", "any"),
         # The company's agents may go to the company's resources as the person; what they may do there is asked.
