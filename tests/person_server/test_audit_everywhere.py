@@ -210,7 +210,14 @@ async def _pending(walk: Walk) -> str:
 
 ALLOWED: Callable[[Walk], Awaitable[str]] = Walk.allowed
 ENROLLING: Callable[[Walk], Awaitable[str]] = Walk.enrolling
+
+
 # Each endpoint, what is done at it, and the event that is told of it.
+async def _signed_out_by_the_provider(walk: Walk) -> httpx2.Response:
+    token = walk.world.idp.logout_token(sub="subject-of-mcp-user")
+    return await walk.world.browser().post("/ui/provider-logout", data={"logout_token": token})
+
+
 STEPS: dict[str, tuple[str, Step]] = {
     "POST /person": ("request asked", lambda walk: walk.agent.person(HERE, capabilities=TALKS)),
     "POST /token": ("request asked", _asked),
@@ -247,6 +254,7 @@ STEPS: dict[str, tuple[str, Step]] = {
     "DELETE /person/sessions": ("session ended", deleting("/person/sessions", _elsewhere)),
     "DELETE /person/sessions/{id}": ("session ended", deleting("/person/sessions/{}", _elsewhere)),
     "POST /ui/logout": ("session closed", pressing("/ui/logout", _agent_id)),
+    "POST /ui/provider-logout": ("session ended", _signed_out_by_the_provider),
     "POST /ui/revoke": ("agent revoked", pressing("/ui/revoke", _agent_id, agent_id="{}")),
     "POST /ui/tokens/revoke": ("token revoked", pressing("/ui/tokens/revoke", ALLOWED, jti="{}")),
     "POST /ui/withdraw": ("consent withdrawn", pressing("/ui/withdraw", _consent, consent_id="{}")),

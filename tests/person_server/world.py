@@ -109,7 +109,11 @@ class Resource:
 
 
 class IdentityProvider:
-    """Signs people in without asking; `transport` is what the person server's client talks to."""
+    """Signs people in without asking; `transport` is what the person server's client talks to.
+
+    Refresh tokens are spent when they are used, as at a strict provider. ``unreachable`` and ``disabled`` are for tests
+    to change; ``asked`` counts the requests for renewal.
+    """
 
     def __init__(self, clock: FixedClock) -> None:
         self.key = _IDP_KEY
@@ -117,6 +121,13 @@ class IdentityProvider:
         self._codes: dict[str, dict[str, Any]] = {}
         self.extra_claims: dict[str, Any] = {}
         """What it says of everybody besides."""
+        self._begun = 0
+        self._renewals: dict[str, str] = {}
+        self.disabled: set[str] = set()
+        self.roles: dict[str, list[str]] = {}
+        self.metadata: dict[str, Any] = {}
+        self.unreachable = False
+        self.asked = 0
         self.transport = httpx2.MockTransport(self._answer)
 
     def sign(self, claims: Mapping[str, Any], **header: Any) -> str:
@@ -128,6 +139,7 @@ class IdentityProvider:
             "iss": IDP,
             "sub": f"subject-of-{username}",
             "preferred_username": username,
+            "realm_access": {"roles": self.roles.get(username, [])},
             "iat": now,
             "exp": now + 300,
             **self.extra_claims,
@@ -136,15 +148,28 @@ class IdentityProvider:
     def bearer(self, username: str, **changes: Any) -> str:
         return self.sign(self.claims(username, azp=AUTOMATION, aud=["account", CLIENT], typ="Bearer", **changes))
 
+    def logout_token(self, **changes: Any) -> str:
+        now = int(self._clock.now())
+        events: dict[str, object] = {"http://schemas.openid.net/event/backchannel-logout": {}}
+        claims = {"iss": IDP, "aud": CLIENT, "iat": now, "exp": now + 120, "jti": f"out-{now}", "events": events}
+        return self.sign({name: value for name, value in (claims | changes).items() if value is not None})
+
     def authorize(self, url: str, username: str, **id_claims: Any) -> dict[str, str]:
         """What the browser brings back after the person signed in at `url`."""
         asked = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
-        code = f"code-{len(self._codes)}"
-        claims = self.claims(username, aud=asked["client_id"], nonce=asked["nonce"], typ="ID") | id_claims
-        self._codes[code] = {"id_token": self.sign(claims), "challenge": asked["code_challenge"]}
+        code = f"code-{self._begun}"
+        self._begun += 1
+        claims = self.claims(username, aud=asked["client_id"], nonce=asked["nonce"], typ="ID", sid=f"sid-{code}")
+        self._codes[code] = {
+            "id_token": self.sign(claims | id_claims),
+            "challenge": asked["code_challenge"],
+            "username": username,
+        }
         return {"code": code, "state": asked["state"], "iss": IDP}
 
     def _answer(self, request: httpx2.Request) -> httpx2.Response:
+        if self.unreachable:
+            raise httpx2.ConnectError("nobody answers there")
         path = request.url.path.removeprefix("/realms/aauth-test")
         if path == "/.well-known/openid-configuration":
             return httpx2.Response(
@@ -155,15 +180,31 @@ class IdentityProvider:
                     "token_endpoint": f"{IDP}/token",
                     "jwks_uri": f"{IDP}/certs",
                     "authorization_response_iss_parameter_supported": True,
+                    **self.metadata,
                 },
             )
         if path == "/certs":
             return httpx2.Response(200, json={"keys": [self.key.as_dict(private=False)]})
-        form = parse_qs(request.content.decode())
-        issued = self._codes.pop(form["code"][0], None)
-        if issued is None or _challenge_of(form["code_verifier"][0]) != issued["challenge"]:
+        form = {name: values[0] for name, values in parse_qs(request.content.decode()).items()}
+        if form["grant_type"] == "refresh_token":
+            return self._renew(form["refresh_token"])
+        issued = self._codes.pop(form["code"], None)
+        if issued is None or _challenge_of(form["code_verifier"]) != issued["challenge"]:
             return httpx2.Response(400, json={"error": "invalid_grant"})
-        return httpx2.Response(200, json={"id_token": issued["id_token"], "access_token": "x", "token_type": "Bearer"})
+        return self._tokens(issued["username"], issued["id_token"])
+
+    def _renew(self, refresh_token: str) -> httpx2.Response:
+        self.asked += 1
+        username = self._renewals.pop(refresh_token, None)
+        if username is None or username in self.disabled:
+            return httpx2.Response(400, json={"error": "invalid_grant"})
+        return self._tokens(username, self.sign(self.claims(username, aud=CLIENT, typ="ID")))
+
+    def _tokens(self, username: str, id_token: str) -> httpx2.Response:
+        renewal = f"renewal-{len(self._renewals)}-{username}-{self.asked}"
+        self._renewals[renewal] = username
+        tokens = {"access_token": "x", "token_type": "Bearer", "id_token": id_token, "refresh_token": renewal}
+        return httpx2.Response(200, json=tokens)
 
 
 def _challenge_of(verifier: str) -> str:
@@ -340,11 +381,20 @@ class World:
 
 @asynccontextmanager
 async def world_at(
-    state: Path, *, clock: FixedClock | None = None, mail_tls: ssl.SSLContext | None = None, **options: Any
+    state: Path,
+    *,
+    clock: FixedClock | None = None,
+    mail_tls: ssl.SSLContext | None = None,
+    beside: World | None = None,
+    **options: Any,
 ) -> AsyncIterator[World]:
-    """A world whose server keeps its state in `state`; the same folder again is a restart."""
-    clock, network = clock or FixedClock(START), Network()
-    idp = IdentityProvider(clock)
+    """A world whose server keeps its state in `state`; the same folder again is a restart.
+
+    With ``beside`` it is a second server of the same world, on the same database when the folder is the same.
+    """
+    clock = beside.clock if beside else clock or FixedClock(START)
+    network = beside.network if beside else Network()
+    idp = beside.idp if beside else IdentityProvider(clock)
     settings: dict[str, Any] = {
         "listen": "127.0.0.1:8765",
         "issuer": ISSUER,

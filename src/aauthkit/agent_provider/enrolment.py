@@ -7,7 +7,7 @@ by the ephemeral key it names. Knowing somebody's public key opens nothing (DESI
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -38,6 +38,9 @@ from aauthkit.sigkey.jkt_jwt import Delegation
 from aauthkit.tokens.agent import build_agent_token
 from aauthkit.tokens.claims import new_jti
 from aauthkit.verify import VerifiedRequest
+
+# Raises for a person whom agents may not act for now; asked of whoever knows the people, by their identifiers.
+PersonStanding = Callable[[str], Awaitable[None]]
 
 
 class RegistrationExpired(PeerError):
@@ -87,12 +90,19 @@ class AgentProvider:
     """The provider's decisions. Its public methods about persons are what a person server needs of it."""
 
     def __init__(
-        self, settings: ProviderSettings, store: AgentStore, keys: Mapping[str, PrivateKey], clock: Clock
+        self,
+        settings: ProviderSettings,
+        store: AgentStore,
+        keys: Mapping[str, PrivateKey],
+        clock: Clock,
+        *,
+        standing: PersonStanding,
     ) -> None:
         self.settings = settings
         self._store = store
         self._keys = keys
         self._clock = clock
+        self._standing = standing
 
     @property
     def issuer(self) -> str:
@@ -209,6 +219,7 @@ class AgentProvider:
     ) -> Enrolled:
         if agent.revoked:
             raise AgentRevoked("This agent was revoked by its person.")
+        await self._standing(agent.person_id)
         key = self._keys.get(draft.name)
         if key is None:
             raise InvalidRequest(f"Agent tokens of draft {draft.name} are not issued here.")

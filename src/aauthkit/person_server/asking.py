@@ -9,7 +9,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aauthkit.clock import Clock
@@ -44,6 +44,10 @@ class Terms:
         `select_account` chooses among people, and an agent here has exactly one: they are asked whether it is them.
         """
         return bool(self.prompt & {"login", "consent", "select_account"})
+
+    def signing_in_anew(self) -> Terms:
+        """The same of a person who has to sign in again before an agent acts for them, whatever they agreed to."""
+        return replace(self, prompt=self.prompt | {"login"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,7 @@ from aauthkit.person_server.callers import Callers, Requester
 from aauthkit.person_server.codes import hashed
 from aauthkit.person_server.issuing import Grant, Granted, TokenIssuer, rests_on
 from aauthkit.person_server.settings import PersonServerSettings
+from aauthkit.person_server.standing import Standings
 from aauthkit.person_server.states import OPEN, State
 from aauthkit.person_server.storage import PERSON, DecisionStore, IssuedPersonToken, IssuedToken, PendingRequest
 from aauthkit.person_server.storage.conversation import ConversationStore
@@ -72,6 +73,7 @@ class PendingEndpoint:
     decisions: DecisionStore
     conversation: ConversationStore
     callers: Callers
+    standings: Standings
     issuer: TokenIssuer
     changes: Changes
     clock: Clock
@@ -132,6 +134,8 @@ class PendingEndpoint:
 
     async def _deliver(self, requester: Requester, request: PendingRequest) -> Granted:
         late = self._too_late(requester, request)
+        if late is None and not await self.standings.stands(requester.person_id):
+            late = Expired("The person has to sign in again before an agent acts for them; ask again.")
         if late is not None:
             await self._finish(request)
             raise late

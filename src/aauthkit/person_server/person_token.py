@@ -17,6 +17,7 @@ from aauthkit.person_server.issuing import Granted, TokenIssuer, rests_on
 from aauthkit.person_server.policy import asks_to_act
 from aauthkit.person_server.resources import Resources
 from aauthkit.person_server.settings import PersonServerSettings
+from aauthkit.person_server.standing import Standings
 from aauthkit.person_server.storage import ACT_AS_PERSON, PERSON, DecisionStore, RuleStore
 from aauthkit.person_server.storage.telling import Names
 from aauthkit.verify import VerifiedRequest
@@ -40,6 +41,7 @@ class PersonTokenEndpoint:
     decisions: DecisionStore
     rules: RuleStore
     callers: Callers
+    standings: Standings
     resources: Resources
     issuer: TokenIssuer
     asking: Asking
@@ -56,8 +58,10 @@ class PersonTokenEndpoint:
             subagent_token=request.subagent_token,
         )
         await self._note(requester, resource)
-        granted = await self._at_once(requester, resource, request.terms)
-        return granted or await self._defer(requester, resource, request.terms)
+        stands = await self.standings.stands(requester.person_id)
+        terms = request.terms if stands else request.terms.signing_in_anew()
+        granted = await self._at_once(requester, resource, terms)
+        return granted or await self._defer(requester, resource, terms)
 
     async def _note(self, requester: Requester, resource: str) -> None:
         """§7.1 "Retention": each resource obliges us to keep a directed `sub`, so one agent gets only so many."""

@@ -48,6 +48,16 @@ class OpenIDSettings:
     """None for a public client, which PKCE protects."""
     accepted_clients: frozenset[str] = frozenset()
     """Further clients whose access tokens of a person are accepted as that person's, for automation."""
+    role_claims: tuple[str, ...] = ("realm_access.roles", "roles", "groups")
+    """Where a token says which roles and groups its person has: Keycloak's, and the usual names elsewhere."""
+    admin_role: str | None = None
+    """Whoever has this role or is in this group is an administrator; without a name nobody is."""
+    recheck: timedelta = timedelta(minutes=1)
+    """For how long a look at the provider is believed: whoever is disabled there loses their agents' next token after
+    it. A minute, so that an agent that asks for many tokens costs the provider one request a minute."""
+    outage: timedelta = timedelta(minutes=15)
+    """For how long the last look stands while the provider does not answer; then agents get nothing until it does.
+    Long enough for a restart, shorter than a token lives. Zero lets nothing pass that was not looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)

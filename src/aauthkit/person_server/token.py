@@ -17,6 +17,7 @@ from aauthkit.person_server.issuing import Grant, Granted, TokenIssuer, rests_on
 from aauthkit.person_server.policy import scopes_to_ask
 from aauthkit.person_server.resources import ResourceDescription, Resources, known_scopes
 from aauthkit.person_server.settings import ALWAYS_ASK, IDENTITY_SCOPES, PersonServerSettings
+from aauthkit.person_server.standing import Standings
 from aauthkit.person_server.storage import AUTH, DecisionStore, Presented, RuleStore, Standing
 from aauthkit.person_server.storage.telling import Names
 from aauthkit.tokens.claims import AS_RESOURCE_TOKEN, parse
@@ -56,6 +57,7 @@ class TokenEndpoint:
     decisions: DecisionStore
     rules: RuleStore
     callers: Callers
+    standings: Standings
     resources: Resources
     issuer: TokenIssuer
     asking: Asking
@@ -71,13 +73,15 @@ class TokenEndpoint:
             subagent_token=request.subagent_token,
         )
         asked = await self.judge(requester, request, draft)
+        stands = await self.standings.stands(requester.person_id)
+        terms = request.terms if stands else request.terms.signing_in_anew()
         await self.callers.still_standing(requester)
         standing = await self.decisions.standing(
             requester.holder(asked.resource_token.issuer, asked.resource_token.account)
         )
         _refuse_left_out(asked, standing)
-        granted = await self._at_once(requester, asked, request.terms, standing)
-        return granted or await self._defer(requester, asked, request.terms)
+        granted = await self._at_once(requester, asked, terms, standing)
+        return granted or await self._defer(requester, asked, terms)
 
     async def judge(self, requester: Requester, request: TokenRequest, draft: Draft) -> Asked:
         """The tokens of a request verified, without deciding anything; an updated request is judged the same way."""

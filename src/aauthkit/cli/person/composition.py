@@ -41,15 +41,18 @@ from aauthkit.person_server import storage as person_storage
 from aauthkit.person_server.forgetting import forgetting
 from aauthkit.person_server.notification.mail import Mailer
 from aauthkit.person_server.notification.outbox import NotificationOutbox, Postman
+from aauthkit.person_server.openid import OpenIDClient
 from aauthkit.person_server.policy import ANY, step_up_rule
 from aauthkit.person_server.revocation.outbox import Outbox
 from aauthkit.person_server.revocation.service import refuse_revoked_agent_token
 from aauthkit.person_server.settings import OpenIDSettings, PersonServerSettings
 from aauthkit.person_server.signing import SigningKeys
+from aauthkit.person_server.standing import Standings
 from aauthkit.person_server.storage.inbox import InboxStore
 from aauthkit.person_server.storage.notices import About, NoticeStore, note
 from aauthkit.person_server.storage.passkeys import PasskeyStore
 from aauthkit.person_server.storage.purging import Purging
+from aauthkit.person_server.storage.standings import StandingStore
 from aauthkit.person_server.waiting import Changes
 from aauthkit.person_server.web.app import Parts, create_app
 from aauthkit.revoking import Revoker
@@ -168,9 +171,16 @@ def _compose(
         await keys.read_if_possible()
         return answer(200, keys.key_set(), {"Cache-Control": "max-age=60"})
 
-    provider = AgentProvider(
-        provider_settings, agent_storage.AgentStore(engine, clock, on_waiting=_note_enrolment), keys, clock
+    openid = _openid(settings, keeping, clock, openid_transport)
+    standings = Standings(
+        store=StandingStore(engine, clock),
+        persons=person_storage.PersonStore(engine, clock),
+        openid=openid,
+        sealer=keeping.sealer,
+        clock=clock,
     )
+    agents = agent_storage.AgentStore(engine, clock, on_waiting=_note_enrolment)
+    provider = AgentProvider(provider_settings, agents, keys, clock, standing=standings.required)
     parts = Parts(
         settings=settings,
         engine=engine,
@@ -185,7 +195,8 @@ def _compose(
         discovery=discovery,
         fetcher=fetcher,
         clock=clock,
-        openid_transport=openid_transport,
+        openid=openid,
+        standings=standings,
         changes=changes or Changes(),
         sends_mail=mailer is not None,
     )
@@ -214,6 +225,21 @@ async def _note_enrolment(connection: AsyncConnection, registration: agent_stora
         now=registration.created_at,
         expires_at=registration.expires_at,
         person_id=None,
+    )
+
+
+def _openid(
+    settings: PersonServerSettings, keeping: Keeping, clock: Clock, transport: httpx2.AsyncBaseTransport | None
+) -> OpenIDClient | None:
+    if settings.openid is None:
+        return None
+    return OpenIDClient(
+        settings.openid,
+        redirect_uri=f"{settings.issuer}/ui/callback",
+        signed_out_uri=f"{settings.issuer}/ui/signed-out",
+        secrets=keeping.secrets,
+        clock=clock,
+        transport=transport,
     )
 
 
@@ -271,6 +297,10 @@ def _openid_settings(asked: ServeOptions) -> OpenIDSettings | None:
         client_id=asked.oidc_client,
         client_secret=os.environ.get("AAUTH_OIDC_CLIENT_SECRET"),
         accepted_clients=frozenset(asked.bearer_clients),
+        admin_role=asked.admin_role,
+        recheck=timedelta(seconds=asked.oidc_recheck),
+        outage=timedelta(seconds=asked.oidc_outage),
+        **({"role_claims": asked.role_claims} if asked.role_claims else {}),
     )
 
 

@@ -26,6 +26,10 @@ class ServeOptions:
     oidc_issuer: str | None = None
     oidc_client: str | None = None
     bearer_clients: tuple[str, ...] = ()
+    admin_role: str | None = None
+    role_claims: tuple[str, ...] = ()
+    oidc_recheck: int = 60
+    oidc_outage: int = 900
     trusted_resources: tuple[str, ...] = ("any",)
     trusted_intermediaries: tuple[str, ...] = ()
     unasked_resources: tuple[str, ...] = ()

@@ -45,6 +45,30 @@ _PATIENCE = 5
     metavar="ID",
     help="Accept a person's access token that this application got for this server (aud names --oidc-client).",
 )
+@click.option("--admin-role", metavar="NAME", help="Whoever has this role or group administers; nobody unless named.")
+@click.option(
+    "--oidc-role-claim",
+    "role_claims",
+    multiple=True,
+    metavar="PATH",
+    help="Where tokens say roles and groups.  [default: realm_access.roles, roles, groups]",
+)
+@click.option(
+    "--oidc-recheck",
+    type=click.IntRange(0),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the provider's word that a person still stands is believed, before agents get tokens.",
+)
+@click.option(
+    "--oidc-outage",
+    type=click.IntRange(0),
+    default=900,
+    show_default=True,
+    metavar="SECONDS",
+    help="For how long agents go on while the provider does not answer.",
+)
 @click.option(
     "--trust-resource",
     "trusted_resources",

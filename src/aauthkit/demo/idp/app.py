@@ -11,6 +11,7 @@ from flask import Flask, Response, jsonify, make_response, redirect, render_temp
 from werkzeug.exceptions import HTTPException
 
 from aauthkit.clock import Clock, SystemClock
+from aauthkit.demo.idp.administration import Administration
 from aauthkit.demo.idp.failed_logins import TooManyFailures
 from aauthkit.demo.idp.login import Login, Logins
 from aauthkit.demo.idp.oauth import OAuth2Error, Provider, supported
@@ -39,9 +40,13 @@ def create_app(settings: Settings, clock: Clock | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY
     app.config["MAX_FORM_MEMORY_SIZE"] = _MAX_BODY
     clock = clock or SystemClock()
-    logins = Logins(settings, People.shipped(), clock)
     key = RealmKey.load_or_create(settings.state)
-    Realm(app, settings, logins, Provider(app, settings, key, logins, clock), clock).route()
+    people = People.shipped(settings.state)
+    logins = Logins(settings, people, clock)
+    provider = Provider(app, settings, key, logins, clock)
+    realm = Realm(app, settings, logins, provider, clock)
+    realm.route()
+    Administration(app, settings, people, provider, realm.problem).route()
     return app
 
 

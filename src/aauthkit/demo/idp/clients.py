@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from aauthkit.demo.idp.settings import Settings
 
-SCOPES = ("openid", "profile", "email")
+# OpenID Connect Core §11: a refresh token that outlives the login, for whoever asks for it.
+OFFLINE = "offline_access"
+SCOPES = ("openid", "profile", "email", OFFLINE)
 # As in Keycloak: granted to every client whatever it asks for, so an access token always has the person's name.
 DEFAULT_SCOPES = ("profile", "email")
 PERSON_SERVER_CLIENT = "aauth-person-server"
@@ -22,6 +24,8 @@ class Client:
     redirect_uris: tuple[str, ...] = ()
     # "scheme://host:port/": any path of that application. The closing slash fixes the authority: no other host matches.
     redirect_prefixes: tuple[str, ...] = ()
+    # Where it may have browsers sent after signing out, beside those.
+    signed_out_uris: tuple[str, ...] = ()
     grants: tuple[str, ...] = ("authorization_code", "refresh_token")
 
     def get_client_id(self) -> str:
@@ -31,13 +35,16 @@ class Client:
         """None: a request names its redirect, so that it is bound to the code."""
 
     def get_allowed_scope(self, scope: str | None) -> str:
-        asked = {*scope.split(), *DEFAULT_SCOPES} if scope else set(SCOPES)
+        asked = {*scope.split(), *DEFAULT_SCOPES} if scope else {"openid", *DEFAULT_SCOPES}
         return " ".join(name for name in SCOPES if name in asked)
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
         if redirect_uri in self.redirect_uris:
             return True
         return _is_plain(redirect_uri) and redirect_uri.startswith(self.redirect_prefixes)
+
+    def check_signed_out_uri(self, uri: str) -> bool:
+        return uri in self.signed_out_uris or self.check_redirect_uri(uri)
 
     def check_client_secret(self, client_secret: str) -> bool:
         return False
@@ -66,6 +73,7 @@ def clients(settings: Settings) -> dict[str, Client]:
             client_id=PERSON_SERVER_CLIENT,
             name="Person Server",
             redirect_uris=tuple(f"{origin}/ui/callback" for origin in settings.person_server_origins),
+            signed_out_uris=tuple(f"{origin}/ui/signed-out" for origin in settings.person_server_origins),
         ),
     )
     return {client.client_id: client for client in registered}

@@ -36,7 +36,7 @@ class Logins:
         account = account_of(username)
         mark = self._failures.begin(account)
         person = self._people.authenticate(username, password)
-        if person is None:
+        if person is None or not self.is_enabled(person):
             return None
         self._failures.succeeded(account, mark)
         return Login(person=person, at=int(self._clock.now()), sid=secrets.token_urlsafe(16))
@@ -49,7 +49,20 @@ class Logins:
 
     def of_browser(self, secret: str | None) -> Login | None:
         login = self._sessions.get(secret) if secret else None
-        return login if login and not self.has_ended(login.sid) else None
+        return login if login and not self.has_ended(login.sid) and self.is_enabled(login.person) else None
+
+    def person(self, sub: object) -> Person | None:
+        """Whoever has this subject and may sign in."""
+        person = self._people.with_sub(sub)
+        return person if person is not None and self.is_enabled(person) else None
+
+    def remembered(self, sub: object, *, at: int, sid: str) -> Login | None:
+        """A login that was written down somewhere else, while its person may still sign in."""
+        person = self.person(sub)
+        return None if person is None else Login(person=person, at=at, sid=sid)
+
+    def is_enabled(self, person: Person) -> bool:
+        return self._people.is_enabled(person)
 
     def end(self, sid: str) -> None:
         """Sign out: the session is over and no token is renewed from it."""

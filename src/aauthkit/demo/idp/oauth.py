@@ -27,7 +27,7 @@ from authlib.oidc.rpinitiated import EndSessionEndpoint
 from flask import Flask, Response
 
 from aauthkit.clock import Clock
-from aauthkit.demo.idp.clients import PERSON_SERVER_CLIENT, SCOPES, Client, clients
+from aauthkit.demo.idp.clients import OFFLINE, PERSON_SERVER_CLIENT, SCOPES, Client, clients
 from aauthkit.demo.idp.expiring import Expiring
 from aauthkit.demo.idp.failed_logins import TooManyFailures
 from aauthkit.demo.idp.login import Login, Logins
@@ -35,6 +35,8 @@ from aauthkit.demo.idp.settings import Settings
 from aauthkit.demo.idp.signing import ALGORITHM, RealmKey
 
 __all__ = ["OAuth2Error", "Provider"]
+
+_OFFLINE_TOKEN = "Offline"
 
 # At DEBUG Authlib writes whole token answers to the log (DESIGN §4 rule 12).
 logging.getLogger("authlib").setLevel(logging.INFO)
@@ -84,6 +86,10 @@ class Renewal:
 
     def get_scope(self) -> str:
         return self.scope
+
+    @property
+    def offline(self) -> bool:
+        return OFFLINE in self.scope.split()
 
 
 class TooManyAttempts(OAuth2Error):  # type: ignore[misc]
@@ -157,7 +163,9 @@ class Provider:
         if claims is None or claims.get("typ") != "Bearer" or claims.get("iss") != self.settings.issuer:
             return None
         expired = not isinstance(claims.get("exp"), int) or claims["exp"] <= self.clock.now()
-        return None if expired or self.logins.has_ended(str(claims.get("sid"))) else claims
+        person = self.logins.person(claims.get("sub"))
+        standing = person is not None and not self.logins.has_ended(str(claims.get("sid")))
+        return claims if standing and not expired else None
 
     # What Authlib calls.
 
@@ -173,17 +181,53 @@ class Provider:
         if user is None:
             raise InvalidGrantError("There is no person behind this request.")
         granted = client.get_allowed_scope(scope)
-        renewal = secrets.token_urlsafe(32)
-        self.renewals.put(renewal, Renewal(client_id=client.client_id, scope=granted, login=user))
+        renewal = Renewal(client_id=client.client_id, scope=granted, login=user)
         return {
             "access_token": self.key.sign(self._access_claims(client, user, granted, grant_type)),
             "token_type": "Bearer",
             "expires_in": _seconds(self.settings.token_lifetime),
-            "refresh_token": renewal,
-            "refresh_expires_in": _seconds(self.settings.session_lifetime),
+            "refresh_token": self._refresh_token(renewal),
+            "refresh_expires_in": _seconds(
+                self.settings.offline_lifetime if renewal.offline else self.settings.session_lifetime
+            ),
             "scope": granted,
             "session_state": user.sid,
         }
+
+    def _refresh_token(self, renewal: Renewal) -> str:
+        """A handle of ours, spent when it is used; for offline access a signed one, which survives our restart."""
+        if not renewal.offline:
+            handle = secrets.token_urlsafe(32)
+            self.renewals.put(handle, renewal)
+            return handle
+        now = int(self.clock.now())
+        claims = {
+            "iss": self.settings.issuer,
+            "typ": _OFFLINE_TOKEN,
+            "azp": renewal.client_id,
+            "sub": renewal.login.person.sub,
+            "sid": renewal.login.sid,
+            "auth_time": renewal.login.at,
+            "scope": renewal.scope,
+            "iat": now,
+            "exp": now + _seconds(self.settings.offline_lifetime),
+        }
+        return self.key.sign(claims)
+
+    def offline_renewal(self, refresh_token: str) -> Renewal | None:
+        """What an offline token stands for, while it lasts and its person is there."""
+        claims = self.key.read(refresh_token)
+        if claims is None or claims.get("typ") != _OFFLINE_TOKEN or claims.get("iss") != self.settings.issuer:
+            return None
+        login = self.logins.remembered(claims["sub"], at=claims["auth_time"], sid=claims["sid"])
+        if login is None or claims["exp"] <= self.clock.now():
+            return None
+        return Renewal(client_id=claims["azp"], scope=claims["scope"], login=login)
+
+    def stands(self, renewal: Renewal) -> bool:
+        """Whether a login may be renewed: an ended one only offline, and nobody's who was disabled."""
+        ended = not renewal.offline and self.logins.has_ended(renewal.login.sid)
+        return not ended and self.logins.is_enabled(renewal.login.person)
 
     def _access_claims(self, client: Client, login: Login, scope: str, grant_type: str) -> dict[str, object]:
         now = int(self.clock.now())
@@ -295,14 +339,13 @@ def _refresh_grant(provider: Provider) -> type:
         INCLUDE_NEW_REFRESH_TOKEN = True
 
         def authenticate_refresh_token(self, refresh_token: str) -> Renewal | None:
-            renewal = provider.renewals.get(refresh_token)
+            renewal = provider.renewals.get(refresh_token) or provider.offline_renewal(refresh_token)
             if renewal is None or not renewal.check_client(self.request.client):
                 return None
-            return provider.renewals.take(refresh_token)
+            return renewal if renewal.offline else provider.renewals.take(refresh_token)
 
         def authenticate_user(self, refresh_token: Renewal) -> Login | None:
-            login = refresh_token.login
-            return None if provider.logins.has_ended(login.sid) else login
+            return refresh_token.login if provider.stands(refresh_token) else None
 
         def create_token_response(self) -> Any:
             if self.authenticate_user(self.request.refresh_token) is None:
@@ -334,7 +377,8 @@ def _openid(provider: Provider) -> OpenIDCode:
             return provider.id_claims(client)
 
         def generate_user_info(self, user: Login, scope: str) -> dict[str, object]:
-            return {"sid": user.sid, "auth_time": user.at, **user.person.claims(scope)}
+            roles = {"realm_access": {"roles": list(user.person.roles)}}
+            return {"sid": user.sid, "auth_time": user.at, **roles, **user.person.claims(scope)}
 
     return IDToken()
 
@@ -358,7 +402,7 @@ def _end_session(provider: Provider) -> EndSessionEndpoint:
             return claims
 
         def _is_valid_post_logout_redirect_uri(self, client: Client, post_logout_redirect_uri: str) -> bool:
-            return client.check_redirect_uri(post_logout_redirect_uri)
+            return client.check_signed_out_uri(post_logout_redirect_uri)
 
         def is_post_logout_redirect_uri_legitimate(self, *request: Any) -> bool:
             # Without an id_token_hint the person is asked on a page of ours first, and the address is a registered one.
@@ -384,7 +428,7 @@ def supported() -> dict[str, object]:
         "prompt_values_supported": ["none", "login", "select_account"],
         "claims_supported": [
             *("iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "azp", "nonce", "sid"),
-            *("name", "given_name", "family_name", "preferred_username", "email", "email_verified"),
+            *("name", "given_name", "family_name", "preferred_username", "email", "email_verified", "realm_access"),
         ],
         "authorization_response_iss_parameter_supported": True,
         "request_parameter_supported": False,

@@ -9,6 +9,7 @@ import json
 import threading
 from dataclasses import dataclass, field
 from importlib.resources import files
+from pathlib import Path
 
 # Verifying costs 8 MB and about 20 ms on purpose; two at a time keep a flood of guesses from taking the memory.
 _VERIFYING = threading.BoundedSemaphore(2)
@@ -51,15 +52,19 @@ class Person:
 class People:
     """Everybody of the realm, by user name."""
 
-    def __init__(self, people: tuple[Person, ...]) -> None:
+    def __init__(self, people: tuple[Person, ...], disabled: Path) -> None:
         self._by_name = {person.username: person for person in people}
         self._by_sub = {person.sub: person for person in people}
+        self._file = disabled
+        self._disabled = frozenset(json.loads(disabled.read_text()) if disabled.exists() else ())
+        self._changing = threading.Lock()
 
     @classmethod
-    def shipped(cls) -> People:
-        """The documented development accounts."""
+    def shipped(cls, state: Path) -> People:
+        """The documented development accounts; who of them is disabled is kept in the state directory."""
         rows = json.loads(files(__package__).joinpath("people.json").read_text())
-        return cls(tuple(Person(**{**row, "roles": tuple(row["roles"])}) for row in rows))
+        people = tuple(Person(**{**row, "roles": tuple(row["roles"])}) for row in rows)
+        return cls(people, state / "disabled.json")
 
     def authenticate(self, username: str, password: str) -> Person | None:
         """The person, when name and password belong together; the same time is spent when they do not."""
@@ -68,6 +73,21 @@ class People:
         with _VERIFYING:
             matches = _matches(password, stored)
         return person if matches else None
+
+    def named(self, username: str) -> Person | None:
+        return self._by_name.get(account_of(username))
+
+    def is_enabled(self, person: Person) -> bool:
+        return person.sub not in self._disabled
+
+    def enable(self, person: Person, *, enabled: bool) -> None:
+        """From now on the person signs in nowhere, or again, a restart included."""
+        with self._changing:
+            changed = self._disabled - {person.sub} if enabled else self._disabled | {person.sub}
+            part = self._file.with_suffix(".part")
+            part.write_text(json.dumps(sorted(changed)))
+            part.replace(self._file)
+            self._disabled = changed
 
     def with_sub(self, sub: object) -> Person | None:
         return self._by_sub.get(sub) if isinstance(sub, str) else None

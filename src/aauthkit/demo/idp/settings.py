@@ -29,6 +29,8 @@ class Settings:
     code_lifetime: timedelta = timedelta(minutes=1)
     # A working day: signing in again in the middle of one teaches nothing.
     session_lifetime: timedelta = timedelta(hours=10)
+    # As Keycloak's offline sessions when nobody uses them.
+    offline_lifetime: timedelta = timedelta(days=30)
     # Failed logins a minute an account (CONTRACT §6).
     failed_logins_per_minute: int = 20
 

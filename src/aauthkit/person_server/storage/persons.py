@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import secrets
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -44,6 +46,13 @@ class PersonStore:
             if found:
                 return _person(found[0])
             return await self._insert(connection, issuer=issuer, subject=None, username=username, email=None)
+
+    async def set_roles(self, person_id: str, roles: Iterable[str]) -> None:
+        """What the identity provider says they are now, in place of what it said before."""
+        async with writing(self._engine) as connection:
+            await connection.execute(
+                update(persons).where(persons.c.id == person_id).values(roles=json.dumps(sorted(roles)))
+            )
 
     async def signed_in(self, *, issuer: str, subject: str, username: str, email: str | None) -> Person:
         """The person of (issuer, subject); their first sign-in claims the placeholder of their name, once."""
@@ -112,4 +121,11 @@ class PersonStore:
 
 
 def _person(row: Any) -> Person:
-    return Person(id=row.id, issuer=row.issuer, subject=row.subject, username=row.username, email=row.email)
+    return Person(
+        id=row.id,
+        issuer=row.issuer,
+        subject=row.subject,
+        username=row.username,
+        email=row.email,
+        roles=frozenset(json.loads(row.roles)),
+    )

@@ -25,6 +25,8 @@ class Person:
     subject: str | None
     username: str
     email: str | None
+    roles: frozenset[str] = frozenset()
+    """What the identity provider said they are, roles and groups alike, when it was last heard about them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ persons = Table(
     Column("email", Text),
     Column("created_at", Double, nullable=False),
     Column("claimed_at", Double),
+    Column("roles", Text, nullable=False, server_default="[]"),
     Index("uq_ps_persons_subject", "issuer", "subject", unique=True),
     Index(
         "uq_ps_persons_placeholder",

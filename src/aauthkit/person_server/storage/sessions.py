@@ -6,6 +6,7 @@ anywhere. It checks no password and knows no cookie.
 
 from __future__ import annotations
 
+import json
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
@@ -94,6 +95,7 @@ class SessionStore:
                 persons.c.subject,
                 persons.c.username,
                 persons.c.email,
+                persons.c.roles,
                 sessions,
                 passkey_people.c.administrator,
             )
@@ -106,7 +108,12 @@ class SessionStore:
         if row is None:
             return None
         person = Person(
-            id=row.person_id, issuer=row.issuer, subject=row.subject, username=row.username, email=row.email
+            id=row.person_id,
+            issuer=row.issuer,
+            subject=row.subject,
+            username=row.username,
+            email=row.email,
+            roles=frozenset(json.loads(row.roles)),
         )
         return person, _session(row), bool(row.administrator)
 

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx2
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -40,12 +39,14 @@ from aauthkit.person_server.pending import PendingEndpoint
 from aauthkit.person_server.person_token import PersonTokenEndpoint
 from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.presenting import Presenting
+from aauthkit.person_server.provider_sessions import ProviderSessions
 from aauthkit.person_server.resources import Resources
 from aauthkit.person_server.revocation.outbox import Outbox
 from aauthkit.person_server.revocation.service import RevocationService
 from aauthkit.person_server.sealed import Sealer
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.signing import SigningKeys
+from aauthkit.person_server.standing import Standings
 from aauthkit.person_server.storage import DecisionStore, PersonStore, RevocationStore, RuleStore, SessionStore
 from aauthkit.person_server.storage.audit_search import AuditReader
 from aauthkit.person_server.storage.condition import Condition
@@ -55,6 +56,7 @@ from aauthkit.person_server.storage.inbox import InboxStore
 from aauthkit.person_server.storage.logos import LogoStore
 from aauthkit.person_server.storage.notices import NoticeStore
 from aauthkit.person_server.storage.passkeys import PasskeyStore
+from aauthkit.person_server.storage.standings import StandingStore
 from aauthkit.person_server.storage.views import ViewStore
 from aauthkit.person_server.subagents import SubagentTokens
 from aauthkit.person_server.token import TokenEndpoint
@@ -122,7 +124,9 @@ class Parts:
     discovery: Discovery
     fetcher: AsyncFetcher
     clock: Clock
-    openid_transport: httpx2.AsyncBaseTransport | None = None
+    openid: OpenIDClient | None
+    """Closed with the application; None where people sign in with passkeys only."""
+    standings: Standings
     changes: Changes = field(default_factory=Changes)
     """Whoever stops the server closes it first, so that nobody is waited for."""
     sends_mail: bool = False
@@ -135,9 +139,24 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
     decisions, rules = DecisionStore(parts.engine, parts.clock), RuleStore(parts.engine)
     persons, changes = PersonStore(parts.engine, parts.clock), parts.changes
     views = Views(ViewStore(parts.engine, parts.clock), parts.directory)
-    openid = _openid(parts)
     session_store = SessionStore(parts.engine, parts.clock, idle=settings.session_idle)
-    sessions = Sessions(settings, persons, session_store, openid, parts.secrets, views, parts.clock)
+    sessions = Sessions(
+        settings,
+        persons,
+        session_store,
+        parts.openid,
+        parts.secrets,
+        views,
+        parts.clock,
+        provider_sessions=ProviderSessions(
+            openid=parts.openid,
+            standings=parts.standings,
+            persons=persons,
+            store=StandingStore(parts.engine, parts.clock),
+            sealer=parts.sealer,
+            lifetime=settings.session_time,
+        ),
+    )
     passkey_store = PasskeyStore(parts.engine, parts.clock)
     conversation = ConversationStore(parts.engine, parts.clock)
     attempts = CodeAttempts(settings=settings, decisions=decisions, used=conversation, clock=parts.clock)
@@ -248,7 +267,7 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         return answer(200, settings.metadata(), {"Cache-Control": "max-age=60"})
 
     condition = Condition(parts.engine, parts.clock)
-    looks = Health(condition, parts.keys, parts.clock, identity_provider=openid.wrong if openid else None)
+    looks = Health(condition, parts.keys, parts.clock, identity_provider=parts.openid.wrong if parts.openid else None)
     told = members({"status": TEXT, "service": TEXT}, {"reasons": ANY_OBJECT})
 
     @describes("Whether the server can do its work", Caller.ANYBODY, {200: told, 503: told})
@@ -260,8 +279,8 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
         await logos.aclose()
-        if openid is not None:
-            await openid.aclose()
+        if parts.openid is not None:
+            await parts.openid.aclose()
 
     routes: list[BaseRoute] = [
         *beside,
@@ -288,19 +307,6 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         lifespan=lifespan,
     )
     return _SecurityHeaders(app)
-
-
-def _openid(parts: Parts) -> OpenIDClient | None:
-    settings = parts.settings
-    if settings.openid is None:
-        return None
-    return OpenIDClient(
-        settings.openid,
-        redirect_uri=f"{settings.issuer}/ui/callback",
-        secrets=parts.secrets,
-        clock=parts.clock,
-        transport=parts.openid_transport,
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -352,6 +358,7 @@ def _agent_side(
         "decisions": decisions,
         "callers": callers,
         "issuer": issuer,
+        "standings": parts.standings,
         "clock": clock,
     }
     persons_tokens = PersonTokenEndpoint(**shared, rules=rules, resources=resources, asking=asking)

@@ -24,6 +24,7 @@ from aauthkit.person_server.web.person import stop_asking
 from aauthkit.person_server.web.remembering import remembered
 from aauthkit.person_server.web.sessions import Sessions, SignedIn
 from aauthkit.person_server.web.showing import Showing, local_page, one_of, page, text_in
+from aauthkit.serving import read_body
 
 
 class Pages(Showing):
@@ -54,6 +55,8 @@ class Pages(Showing):
             Route("/ui/settings", self.settings, methods=["GET"]),
             Route("/ui/callback", self.callback, methods=["GET"]),
             Route("/ui/logout", self.logout, methods=["POST"]),
+            Route("/ui/signed-out", self.signed_out, methods=["GET"]),
+            Route("/ui/provider-logout", self.provider_logout, methods=["POST"]),
             Route("/ui/enrolments/{id}", self.decide_enrolment, methods=["POST"]),
             Route("/ui/revoke", self.revoke, methods=["POST"]),
             Route("/ui/tokens/revoke", self.revoke_token, methods=["POST"]),
@@ -126,10 +129,25 @@ class Pages(Showing):
     @page
     async def logout(self, request: Request) -> Response:
         signed_in, _ = await self.form(request)
-        await self._sessions.end(signed_in)
-        response = self.show("signed_out.html", None)
+        provider = await self._sessions.end(signed_in)
+        response = self.show("signed_out.html", None, provider=provider)
+        if provider is not None:
+            # Not a redirect: a browser holds the answer to a form to our form-action, which names us alone.
+            response.headers["Refresh"] = f"0;url={provider}"
         self._sessions.clear_session(response)
         return response
+
+    @page
+    async def signed_out(self, _request: Request) -> Response:
+        """Where the identity provider sends the browser back to; it says nothing about whoever is signed in."""
+        return self.show("signed_out.html", None, provider=None)
+
+    async def provider_logout(self, request: Request) -> Response:
+        """OpenID Connect Back-Channel Logout §2.5: the provider itself calls, and its token is the proof."""
+        request._body = await read_body(request)
+        form = await request.form(max_files=0, max_fields=5)
+        await self._sessions.end_by_provider(text_in(form, "logout_token"))
+        return Response(status_code=200)
 
     # Changing
 

@@ -232,11 +232,21 @@ class PersonEndpoints:
     @describes(
         "Who is signed in",
         Caller.PERSON,
-        {200: members({"username": TEXT, "email": or_null(TEXT)}, {"csrf_token": TEXT})},
+        {
+            200: members(
+                {"username": TEXT, "email": or_null(TEXT), "roles": list_of(TEXT), "administrator": TRUTH},
+                {"csrf_token": TEXT},
+            )
+        },
     )
     async def me(self, request: Request) -> Response:
         signed_in = await self._sessions.required(request)
-        members = {"username": signed_in.person.username, "email": signed_in.person.email}
+        members: dict[str, object] = {
+            "username": signed_in.person.username,
+            "email": signed_in.person.email,
+            "roles": sorted(signed_in.person.roles),
+            "administrator": signed_in.administrator,
+        }
         if signed_in.session is not None:
             members["csrf_token"] = self._sessions.csrf_token(signed_in)
         return answer(200, members)

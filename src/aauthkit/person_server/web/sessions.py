@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +21,7 @@ from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.devices import device_of
 from aauthkit.person_server.freshness import check_fresh, is_fresh
 from aauthkit.person_server.openid import NotSignedIn, OpenIDClient
+from aauthkit.person_server.provider_sessions import ProviderSessions
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.storage import Method, Person, PersonStore, SessionStore
 from aauthkit.person_server.watching import View, Views
@@ -43,6 +44,7 @@ class SignedIn:
     view: View | None = None
     """What waited for them when they asked for a page, before anything on it was read."""
     administrator: bool = False
+    """Made one here, or by the role at the identity provider that the operator named for it."""
 
 
 class Sessions:
@@ -57,6 +59,8 @@ class Sessions:
         server_secrets: Secrets,
         views: Views,
         clock: Clock,
+        *,
+        provider_sessions: ProviderSessions,
     ) -> None:
         self._settings = settings
         self._persons = persons
@@ -65,6 +69,7 @@ class Sessions:
         self._secrets = server_secrets
         self._views = views
         self._clock = clock
+        self._provider_sessions = provider_sessions
         self._secure = urlsplit(settings.issuer).scheme == "https"
         # The prefix makes the browser refuse the cookie from any other host or without TLS.
         prefix = "__Host-" if self._secure else ""
@@ -79,7 +84,9 @@ class Sessions:
             person = await self._persons.signed_in(
                 issuer=claims.issuer, subject=claims.subject, username=claims.username, email=claims.email
             )
-            return SignedIn(person=person)
+            # What the token says holds for this request; it may be older than what the provider said since.
+            person = replace(person, roles=claims.roles)
+            return SignedIn(person=person, administrator=self._administers(person))
         cookie = request.cookies.get(self._cookie, "")
         found = await self._sessions.find(cookie) if cookie else None
         if found is None:
@@ -93,9 +100,13 @@ class Sessions:
             session=cookie,
             session_id=session.id,
             since=session.authenticated_at,
-            administrator=administrator,
+            administrator=administrator or self._administers(person),
             view=view,
         )
+
+    def _administers(self, person: Person) -> bool:
+        role = self._settings.openid.admin_role if self._settings.openid is not None else None
+        return role is not None and role in person.roles
 
     async def required(self, request: Request) -> SignedIn:
         signed_in = await self.who(request)
@@ -150,11 +161,15 @@ class Sessions:
         return_to = await self._persons.finish_login(state)
         if return_to is None:
             raise NotSignedIn("This sign-in took too long or was used already; begin again.")
-        claims = await self._provider().finish(response_for, state=state)
+        sign_in = await self._provider().finish(response_for, state=state)
+        claims = sign_in.claims
         person = await self._persons.signed_in(
             issuer=claims.issuer, subject=claims.subject, username=claims.username, email=claims.email
         )
-        return await self.open(request, person, Method.PROVIDER), return_to
+        await self._provider_sessions.signed_in(person, sign_in)
+        session = await self.open(request, person, Method.PROVIDER)
+        await self._provider_sessions.opened(session, sign_in)
+        return session, return_to
 
     async def open(self, request: Request, person: Person, method: Method) -> str:
         """A session under a token nobody knew before (no fixation); the one this browser had ends."""
@@ -166,9 +181,16 @@ class Sessions:
             replacing=request.cookies.get(self._cookie),
         )
 
-    async def end(self, signed_in: SignedIn) -> None:
-        if signed_in.session is not None:
-            await self._sessions.close(signed_in.session)
+    async def end(self, signed_in: SignedIn) -> str | None:
+        """Sign out here; where the browser signs out of the identity provider, if that can be said now."""
+        if signed_in.session is None:
+            return None
+        await self._sessions.close(signed_in.session)
+        return await self._provider_sessions.closed(signed_in.session)
+
+    async def end_by_provider(self, logout_token: str) -> None:
+        """The provider says that somebody signed out there; raises `InvalidRequest`."""
+        await self._provider_sessions.told(self._provider(), logout_token)
 
     # Cookies
 

@@ -1,0 +1,197 @@
+"""Roles at sign-in, and signing out: here, at the identity provider with us, and here because the provider says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2
+import pytest
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+
+from tests.person_server.native import refused
+from tests.person_server.world import CLIENT, IDP, ISSUER, Person, World, world_at
+
+pytestmark = pytest.mark.anyio
+
+END_SESSION = f"{IDP}/logout"
+
+
+async def _me(person: Person) -> httpx2.Response:
+    return await person.client.get("/person/me")
+
+
+async def _sign_out(person: Person) -> httpx2.Response:
+    return await person.client.post("/ui/logout", data={"csrf_token": await person.csrf()})
+
+
+# Roles
+
+
+async def test_roles_and_groups_come_from_the_claims_at_each_sign_in(world: World) -> None:
+    world.idp.roles["mcp-user"] = ["buyer", "admin"]
+    person = await world.person()
+    assert (await _me(person)).json()["roles"] == ["admin", "buyer"]
+    world.idp.roles["mcp-user"] = ["buyer"]
+    await person.sign_in()
+    assert (await _me(person)).json()["roles"] == ["buyer"]
+
+
+async def test_nobody_is_an_administrator_unless_a_role_was_named(world: World) -> None:
+    world.idp.roles["mcp-user"] = ["admin"]
+    assert (await _me(await world.person())).json()["administrator"] is False
+
+
+async def test_whoever_has_the_named_role_is_an_administrator_until_the_provider_takes_it_back(tmp_path: Path) -> None:
+    async with world_at(tmp_path, admin_role="admin") as world:
+        world.idp.roles |= {"mcp-user": ["admin"], "other-user": ["administrator", "Admin"]}
+        person, other = await world.person(), await world.person("other-user")
+        agent = await world.agent()
+        assert (await _me(person)).json()["administrator"] is True
+        assert (await _me(other)).json()["administrator"] is False
+        harness = world.automation()
+        assert (await harness.get("/person/me")).json()["administrator"] is True
+        # The provider is next heard about the person when an agent of theirs wants a token.
+        world.idp.roles["mcp-user"] = []
+        world.pass_time(minutes=1)
+        assert (await agent.ask(world.resource().token(agent))).status_code == 200
+        assert (await _me(person)).json()["administrator"] is False
+
+
+async def test_an_old_token_of_automation_does_not_bring_a_role_back(tmp_path: Path) -> None:
+    async with world_at(tmp_path, admin_role="admin") as world:
+        world.idp.roles["mcp-user"] = ["admin"]
+        harness = world.automation()
+        world.idp.roles["mcp-user"] = []
+        person = await world.person()
+        assert (await harness.get("/person/me")).json()["administrator"] is True  # until it ends
+        assert (await _me(person)).json()["administrator"] is False
+
+
+async def test_claims_of_another_shape_say_nothing(tmp_path: Path) -> None:
+    async with world_at(
+        tmp_path, admin_role="admin", role_claims=("realm_access.roles", "https://x.example/r")
+    ) as world:
+        person = await world.person()
+        for shape in ({"roles": {"admin": True}}, ["admin"], "admin", None, {"roles": [["admin"], 1, None]}):
+            begun = await person.client.get("/ui/login")
+            brought = world.idp.authorize(begun.headers["location"], "mcp-user", realm_access=shape, groups=["admin"])
+            assert (await person.client.get("/ui/callback", params=brought)).status_code == 303
+            assert (await _me(person)).json()["roles"] == []
+        begun = await person.client.get("/ui/login")
+        named = {"https://x.example/r": ["admin"]}
+        brought = world.idp.authorize(begun.headers["location"], "mcp-user", **named)
+        await person.client.get("/ui/callback", params=brought)
+        assert (await _me(person)).json()["roles"] == ["admin"]
+
+
+async def test_a_refresh_token_that_outlives_the_login_is_asked_for_where_the_provider_lists_it(world: World) -> None:
+    asked = []
+    for listed in ([], ["openid", "offline_access"]):
+        world.idp.metadata = {"scopes_supported": listed}
+        world.pass_time(minutes=6)
+        begun = await world.browser().get("/ui/login")
+        asked.append(parse_qs(urlsplit(begun.headers["location"]).query)["scope"])
+    assert asked == [["openid profile email"], ["openid profile email offline_access"]]
+
+
+# Signing out with us
+
+
+async def test_signing_out_here_goes_on_to_the_identity_provider_with_this_login(world: World) -> None:
+    world.idp.metadata = {"end_session_endpoint": END_SESSION}
+    person = await world.person()
+    response = await _sign_out(person)
+    assert response.status_code == 200
+    address = response.headers["refresh"].removeprefix("0;url=")
+    assert address.startswith(f"{END_SESSION}?")
+    query = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+    assert query.pop("id_token_hint").count(".") == 2
+    assert query == {"client_id": CLIENT, "post_logout_redirect_uri": f"{ISSUER}/ui/signed-out"}
+    assert (await _me(person)).status_code == 401
+    page = await person.client.get("/ui/signed-out")
+    assert (page.status_code, "<h1>Signed out</h1>" in page.text) == (200, True)
+
+
+async def test_signing_out_works_without_the_provider(world: World) -> None:
+    person = await world.person()
+    world.pass_time(minutes=6)
+    world.idp.unreachable = True
+    response = await _sign_out(person)
+    assert (response.status_code, "refresh" in response.headers) == (200, False)
+    assert (await _me(person)).status_code == 401
+
+
+async def test_signing_out_leaves_the_agents_at_work(world: World) -> None:
+    agent, person = await world.agent(), await world.person()
+    await _sign_out(person)
+    world.pass_time(minutes=2)
+    assert (await agent.ask(world.resource().token(agent))).status_code == 200
+
+
+async def test_nobody_is_signed_out_by_a_page_of_somebody_else(world: World) -> None:
+    person = await world.person()
+    assert (await person.client.post("/ui/logout", data={})).status_code == 403
+    assert (await person.client.get("/ui/logout")).status_code == 405
+    assert (await _me(person)).status_code == 200
+
+
+# Signed out by the provider (OpenID Connect Back-Channel Logout 1.0)
+
+
+async def _told(world: World, **changes: object) -> httpx2.Response:
+    return await world.browser().post("/ui/provider-logout", data={"logout_token": world.idp.logout_token(**changes)})
+
+
+async def test_the_provider_ends_one_session_by_its_sid(world: World) -> None:
+    first, second = await world.person(), await world.person()
+    assert (await _told(world, sub="subject-of-mcp-user", sid="sid-code-0")).status_code == 200
+    assert [(await _me(person)).status_code for person in (first, second)] == [401, 200]
+    # Said twice, or of a session that is not known: nothing is left to do.
+    assert (await _told(world, sid="sid-code-0")).status_code == 200
+
+
+async def test_the_provider_ends_all_sessions_of_a_person_and_nobody_elses(world: World) -> None:
+    first, second, other = await world.person(), await world.person(), await world.person("other-user")
+    assert (await _told(world, sub="subject-of-mcp-user")).status_code == 200
+    assert [(await _me(person)).status_code for person in (first, second, other)] == [401, 401, 200]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aud": "another-client"},
+        {"iss": "http://evil.localhost"},
+        {"events": None},
+        {"events": {"http://schemas.openid.net/event/other": {}}},
+        {"events": {"http://schemas.openid.net/event/backchannel-logout": True}},
+        {"nonce": "n"},
+        {"exp": 1},
+        {"exp": None},
+        {"iat": None},
+        {"jti": None},
+        {"sub": None},
+    ],
+)
+async def test_what_is_no_logout_token_ends_nothing__2_6(world: World, changes: dict[str, object]) -> None:
+    person = await world.person()
+    assert refused(await _told(world, **{"sub": "subject-of-mcp-user"} | changes)) == (400, "invalid_request")
+    assert (await _me(person)).status_code == 200
+
+
+async def test_nobody_but_the_provider_ends_a_session(world: World) -> None:
+    person = await world.person()
+    forged = jwt.encode({"alg": "RS256", "kid": "idp"}, {"sub": "subject-of-mcp-user"}, RSAKey.generate_key(2048))
+    for form in ({"logout_token": forged}, {"logout_token": ""}, {"logout_token": "x" * 20_000}, {}):
+        assert refused(await world.browser().post("/ui/provider-logout", data=form)) == (400, "invalid_request")
+    assert (await world.browser().get("/ui/provider-logout")).status_code == 405
+    oversized = await world.browser().post("/ui/provider-logout", content=b"logout_token=" + b"x" * 2_000_000)
+    assert oversized.status_code in (400, 413)
+    assert (await _me(person)).status_code == 200
+
+
+async def test_a_logout_token_signs_nobody_in(world: World) -> None:
+    token = world.idp.logout_token(sub="subject-of-mcp-user", azp="harness", preferred_username="mcp-user")
+    response = await world.browser(Authorization=f"Bearer {token}").get("/person/me")
+    assert refused(response) == (401, "login_required")
