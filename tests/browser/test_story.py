@@ -72,9 +72,9 @@ def test_a_person_consents_and_reads_the_plan_with_the_market_analysis(visits: V
     visitor.look(desk, "asked")
     question = visitor.question()
     assert question.locator(".code").inner_text() == code
-    assert question.get_by_text(BACKEND_AGENT, exact=True).is_visible()
+    assert question.get_by_text(BACKEND_AGENT, exact=True).first.is_visible()
     assert question.get_by_text("Plan purchases on your behalf").is_visible()
-    assert "Replace ageing MacBook Pros" in question.get_by_role("blockquote").inner_text()
+    assert "Replace ageing MacBook Pros" in question.locator(".agent-words blockquote").inner_text()
     visitor.look(question, "question")
     question.get_by_role("button", name="Allow", exact=True).click()
 
