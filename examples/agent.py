@@ -15,7 +15,7 @@ from aauthkit.agent import print_address
 
 async def read(url: str) -> str:
     agent = await Agent.start(
-        provider="http://127.0.0.1:8765",
+        provider=os.environ.get("AAUTH_PERSON_SERVER", "http://127.0.0.1:8765"),
         name="Example reader",
         state=Path(".state/example-reader"),
         ticket=os.environ.get("AAUTH_TICKET"),

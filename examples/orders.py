@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import uvicorn
@@ -12,7 +13,7 @@ from starlette.routing import Route
 
 from aauthkit import DRAFT_11, PrivateKey, Require, Resource, Trust, TrustedIssuer, protect, verified_of
 
-PERSON_SERVER = "http://127.0.0.1:8765"
+PERSON_SERVER = os.environ.get("AAUTH_PERSON_SERVER", "http://127.0.0.1:8765")
 
 
 async def orders(request: Request) -> JSONResponse:
