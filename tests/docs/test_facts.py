@@ -149,7 +149,8 @@ def test_times_and_limits_of_the_person_server_are_those_set() -> None:
     assert "| a person has to decide | 10 minutes |" in told
     assert "| an approved request waits for its agent | 10 minutes |" in told
     assert set_to["decision_time"] == set_to["collection_time"] == timedelta(minutes=10)
-    assert "| what a person agreed to is remembered | 24 hours |" in told
+    assert "| what a person agreed to is remembered | as they choose: " in told
+    assert "24 hours for a script that names none |" in told
     assert set_to["remembered"] == timedelta(hours=24)
     assert "| a poll is held open | 45 seconds at most |" in told
     assert set_to["longest_wait"] == timedelta(seconds=45)
