@@ -18,6 +18,7 @@ from aauthkit.cli.root import aauth
 from aauthkit.database import reading
 from aauthkit.errors import ConfigurationError
 from aauthkit.keys import b64url_encode
+from aauthkit.person_server.standing import Standings
 from aauthkit.person_server.storage.audit_schema import audit
 from tests.person_server.authenticator import (
     Authenticator,
@@ -553,6 +554,23 @@ async def test_beside_a_provider_a_passkey_is_a_second_way_in(tmp_path: Path) ->
         removed = await elsewhere.client.delete(f"/person/passkeys/{only['id']}", headers=await elsewhere.headers())
         assert removed.status_code == 200
         assert (await person.client.get("/ui/people")).status_code == 404
+
+
+@pytest.mark.attack
+async def test_whoever_the_provider_disabled_does_not_come_in_by_a_passkey(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stands(_standings: Standings, _person_id: str) -> bool:
+        return False
+
+    async with passkey_world(tmp_path, oidc_issuer=IDP, oidc_client=CLIENT) as world:
+        person = PasskeyPerson(world, (await world.person()).client)
+        await person.add()
+        monkeypatch.setattr(Standings, "stands", stands)
+        elsewhere = PasskeyPerson(world, world.browser(), person.authenticator)
+        refused = await elsewhere.sign_in()
+        assert (refused.status_code, refused.json()["error"]) == (401, "login_required")
+        assert await elsewhere.username() is None
 
 
 @pytest.mark.attack

@@ -249,6 +249,7 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         persons=persons,
         session_store=session_store,
         guesses=GuessStore(parts.engine, parts.clock),
+        standings=parts.standings,
         clock=parts.clock,
     )
     notification_pages = NotificationPages(

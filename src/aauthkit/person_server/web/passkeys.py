@@ -18,6 +18,7 @@ from aauthkit.describing import TEXT, TIME, Caller, describes, list_of, members,
 from aauthkit.errors import Conflict, InvalidRequest, NotFound, PolicyDenied, RateLimited
 from aauthkit.person_server.codes import hashed
 from aauthkit.person_server.devices import device_of
+from aauthkit.person_server.openid import NotSignedIn
 from aauthkit.person_server.passkeys import (
     SPENT,
     LinkRefused,
@@ -27,6 +28,7 @@ from aauthkit.person_server.passkeys import (
     passkey_name,
 )
 from aauthkit.person_server.settings import PersonServerSettings
+from aauthkit.person_server.standing import Standings
 from aauthkit.person_server.storage import AmbiguousPerson, Method, Person, PersonStore, SessionStore
 from aauthkit.person_server.storage.guesses import GuessStore
 from aauthkit.person_server.storage.passkeys import PASSKEYS, Invitation, NameTaken, Passkey, PasskeyStore
@@ -51,6 +53,7 @@ class PasskeyPages(Showing):
         persons: PersonStore,
         session_store: SessionStore,
         guesses: GuessStore,
+        standings: Standings,
         clock: Clock,
     ) -> None:
         super().__init__(settings, sessions)
@@ -59,6 +62,7 @@ class PasskeyPages(Showing):
         self._persons = persons
         self._session_store = session_store
         self._guesses = guesses
+        self._standings = standings
         self._clock = clock
 
     def routes(self) -> list[Route]:
@@ -125,6 +129,8 @@ class PasskeyPages(Showing):
         person = await self._persons.person(person_id)
         if person is None:
             raise PasskeyRefused("This passkey was not accepted.", debug="its person is gone")
+        if not await self._standings.stands(person.id):
+            raise NotSignedIn("The identity provider does not vouch for you now; sign in there.")
         session = await self._sessions.open(request, person, Method.PASSKEY)
         response = answer(200, {"to": to})
         self._sessions.set_session(response, session)
