@@ -160,6 +160,15 @@ def has_required_members(jwk: Mapping[str, Any]) -> bool:
     return isinstance(kty, str) and _REQUIRED_MEMBERS.get(kty, frozenset()) <= jwk.keys()
 
 
+def fingerprint(thumbprint: str) -> str:
+    """A thumbprint in the form people compare: its first 128 bits in hexadecimal, eight groups of four.
+
+    Letters of one case and no two digits alike, unlike base64url; and nobody finds a second key with the same 128 bits.
+    """
+    digits = b64url_decode(thumbprint)[:16].hex().upper()
+    return " ".join(digits[start : start + 4] for start in range(0, len(digits), 4))
+
+
 class PublicKey:
     """A public key that was checked: its algorithm is known and agrees with the JWK's own `alg`."""
 

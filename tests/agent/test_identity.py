@@ -28,7 +28,7 @@ from aauthkit.errors import (
     InvalidResponse,
     Unavailable,
 )
-from aauthkit.keys import PrivateKey, jwks
+from aauthkit.keys import PrivateKey, fingerprint, jwks
 from aauthkit.resource.settings import Require
 from aauthkit.trust import Trust, TrustedIssuer
 from tests.roles.conftest import Sleeps
@@ -128,8 +128,40 @@ async def test_an_agent_that_waits_shows_the_key_its_person_compares(
     signed_with = network.to(PROVIDER)[-1].header("signature-key") or ""
     payload = signed_with.split(".")[1]
     delegation = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    assert delegation["iss"].endswith(":" + shown.split()[-1])
+    assert shown.endswith(fingerprint(delegation["iss"].rpartition(":")[2]))
     assert PROVIDER in shown
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (
+            {"code": "K7QF2-M9PX4", "enrolment_url": f"{PROVIDER}/ui/enrol?code=K7QF2-M9PX4"},
+            f"with the code K7QF2-M9PX4 at {PROVIDER}/ui/enrol?code=K7QF2-M9PX4",
+        ),
+        (
+            {"code": "K7QF2-M9PX4", "enrolment_url": "https://evil.example/"},
+            f"with the code K7QF2-M9PX4 at {PROVIDER}.",
+        ),
+        ({"code": "x\ny"}, f"at {PROVIDER}."),
+        ({"code": 5}, f"at {PROVIDER}."),
+    ],
+)
+async def test_an_agent_that_waits_tells_the_code_and_sends_nobody_elsewhere(
+    network: Network,
+    clock: FixedClock,
+    provider: Provider,
+    sleeps: Sleeps,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    told: dict[str, Any],
+    said: str,
+) -> None:
+    headers = {"Location": "/register/pending/1", "Retry-After": "1"}
+    provider.registrations.append(lambda *_: JSONResponse({"status": "pending"} | told, 202, headers))
+    await enrolled(network, clock, tmp_path)
+    [shown] = [record.getMessage() for record in caplog.records if record.name == "aauthkit.agent"]
+    assert said in shown
 
 
 async def test_an_agent_that_need_not_wait_shows_nothing(

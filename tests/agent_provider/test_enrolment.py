@@ -111,12 +111,15 @@ async def test_without_a_ticket_the_person_approves(world: World) -> None:
     agent, person = Agent(world), await world.person()
     first = await agent.register()
     assert (first.status_code, first.json()["status"], first.headers["retry-after"]) == (202, "pending", "2")
-    assert set(first.json()) == {"status", "expires_at"}
+    assert set(first.json()) == {"status", "expires_at", "code", "enrolment_url"}
+    assert first.json()["enrolment_url"] == f"{ISSUER}/ui/enrol?code={first.json()['code']}"
     path = first.headers["location"].removeprefix(ISSUER)
     assert path.startswith("/register/pending/")
-    assert (await agent.delegated("GET", path)).status_code == 202
+    polled = await agent.delegated("GET", path)
+    assert (polled.status_code, set(polled.json())) == (202, {"status", "expires_at"})
     (waiting,) = (await person.client.get("/person/registrations")).json()
-    assert set(waiting) == {"id", "agent_name", "stable_jkt", "created_at", "expires_at", "status"}
+    members = {"id", "agent_name", "stable_jkt", "fingerprint", "created_at", "expires_at", "status"}
+    assert set(waiting) == members
     assert (waiting["stable_jkt"], waiting["status"]) == (agent.stable.thumbprint, "pending")
     assert waiting["id"] not in path
     assert (await person.post(f"/person/registrations/{waiting['id']}/approve")).status_code == 200

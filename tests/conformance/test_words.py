@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from aauthkit.person_server.codes import Secrets, normalise_code
+from aauthkit.codes import normalise_code
+from aauthkit.person_server.codes import Secrets
 from tests.docs.pages import ROOT
 
 SOURCE = ROOT / "src" / "aauthkit"

@@ -14,7 +14,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
-from aauthkit.agent_provider.storage import AgentStore
+from aauthkit.agent_provider.storage import TicketStore
 from aauthkit.cli.person import ServeOptions, application
 from aauthkit.cli.person.state import migrated_database
 from aauthkit.clock import SystemClock
@@ -52,7 +52,7 @@ class RunningPersonServer:
         engine = open_database(self.state / "person.db")
         try:
             owner = await PersonStore(engine, SystemClock()).named("mcp-user", _IDP)
-            return await AgentStore(engine, SystemClock()).make_ticket(owner.id, lifetime=timedelta(minutes=5))
+            return await TicketStore(engine, SystemClock()).make(owner.id, lifetime=timedelta(minutes=5))
         finally:
             await engine.dispose()
 

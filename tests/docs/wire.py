@@ -25,7 +25,7 @@ from aauthkit import jwt as jws
 from aauthkit.agent import Agent, Interaction
 from aauthkit.agent.identity import EnrolledIdentity, stable_key_in
 from aauthkit.agent.own_provider import OwnProvider, provider_keys_in
-from aauthkit.agent_provider.storage import AgentStore
+from aauthkit.agent_provider.storage import TicketStore
 from aauthkit.authz.outcome import Call, Result
 from aauthkit.authz.service import AuthorizationService
 from aauthkit.cli.person import ServeOptions, application
@@ -242,8 +242,8 @@ class System:
         engine = open_database(self.state / "person" / "person.db")
         try:
             owner = await PersonStore(engine, self.clock).named(PERSON, DEVELOPMENT_ISSUER)
-            store = AgentStore(engine, self.clock)
-            return await store.make_ticket(owner.id, lifetime=timedelta(hours=1), resources=resources)
+            store = TicketStore(engine, self.clock)
+            return await store.make(owner.id, lifetime=timedelta(hours=1), resources=resources)
         finally:
             await engine.dispose()
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx2
 
-from aauthkit.agent_provider.storage import AgentStore
+from aauthkit.agent_provider.storage import TicketStore
 from aauthkit.cli.person import ServeOptions, application
 from aauthkit.clock import SystemClock
 from aauthkit.database import open_database
@@ -57,7 +57,7 @@ class PersonServer:
         engine = open_database(self.state / "person.db")
         try:
             owner = await PersonStore(engine, clock).named("ada", _IDP)
-            ticket = await AgentStore(engine, clock).make_ticket(owner.id, lifetime=timedelta(minutes=5))
+            ticket = await TicketStore(engine, clock).make(owner.id, lifetime=timedelta(minutes=5))
         finally:
             await engine.dispose()
         return await enrolled(self.client, PERSON_SERVER, ticket, key, DRAFT_11)

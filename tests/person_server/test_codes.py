@@ -11,9 +11,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from aauthkit.codes import code_hash, normalise_code
 from aauthkit.errors import Unavailable
 from aauthkit.person_server.callbacks import callback_error, with_error
-from aauthkit.person_server.codes import Secrets, code_hash, normalise_code
+from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.states import State
 from aauthkit.person_server.storage import DecisionStore
 from tests.person_server.native import HERE, NativeResource

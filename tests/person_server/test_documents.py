@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from aauthkit import jwt as jws
+from aauthkit.keys import fingerprint
 from tests.person_server.test_pending import arrive, deferred
 from tests.person_server.world import ISSUER, World, code_of
 
@@ -71,11 +72,23 @@ async def test_agents_are_listed_with_what_they_are(world: World) -> None:
         {
             "agent_id": agent.agent_id,
             "agent_name": "backend",
+            "given_name": None,
             "stable_jkt": agent.stable.thumbprint,
+            "keys": [
+                {
+                    "stable_jkt": agent.stable.thumbprint,
+                    "fingerprint": fingerprint(agent.stable.thumbprint),
+                    "added_at": datetime.fromtimestamp(world.clock.now(), UTC).isoformat(),
+                    "status": "active",
+                }
+            ],
             "created_at": datetime.fromtimestamp(world.clock.now(), UTC).isoformat(),
             "status": "active",
             "resources": [],
             "callback_origins": ["http://localhost:3050"],
+            "last_used": None,
+            "sub_agent_count": 0,
+            "looks_like": [],
         }
     ]
     await person.post(f"/person/bindings/{agent.agent_id}/revoke")

@@ -299,7 +299,7 @@ async def test_secrets_are_not_in_the_database(engine: AsyncEngine, person_id: s
     session = await sessions.open(
         person_id, method=storage.Method.PROVIDER, device="", lifetime=timedelta(hours=1), replacing=None
     )
-    ticket = await agent_storage.AgentStore(engine, clock).make_ticket(person_id, lifetime=timedelta(hours=1))
+    ticket = await agent_storage.TicketStore(engine, clock).make(person_id, lifetime=timedelta(hours=1))
     await PersonStore(engine, clock).begin_login("the-state", return_to="/ui/", lifetime=timedelta(minutes=1))
     content = await everything_in(engine)
     assert person_id in content

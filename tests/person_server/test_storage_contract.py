@@ -18,9 +18,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from aauthkit.agent_provider.storage import AgentStore, TicketRefused
+from aauthkit.agent_provider.storage import AgentStore, RegistrationStore, TicketRefused, TicketStore
 from aauthkit.clock import FixedClock
 from aauthkit.database import open_database, reading
+from aauthkit.keys import PrivateKey
 from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.sealed import Sealer
 from aauthkit.person_server.states import State
@@ -55,6 +56,8 @@ class Stores:
         self.conversation = ConversationStore(engine, clock)
         self.inbox = InboxStore(engine, clock)
         self.agents = AgentStore(engine, clock)
+        self.tickets = TicketStore(engine, clock)
+        self.registrations = RegistrationStore(engine, clock, listed=True)
         self.keys = KeyStore(engine, clock, Sealer([bytes(32)]))
 
 
@@ -141,12 +144,12 @@ async def an_answered_question(stores: Stores, person_id: str) -> None:
 
 
 async def a_ticket(stores: Stores, person_id: str) -> str:
-    return await stores.agents.make_ticket(person_id, lifetime=timedelta(hours=1))
+    return await stores.tickets.make(person_id, lifetime=timedelta(hours=1))
 
 
 async def an_enrolment(stores: Stores, person_id: str) -> tuple[str, str]:
-    _, registration = await stores.agents.open_registration(
-        stable_jkt="jkt", name="A", draft="11", lifetime=timedelta(hours=1)
+    _, _, registration = await stores.registrations.open(
+        stable_jkt=PrivateKey.generate().thumbprint, name="A", draft="11", lifetime=timedelta(hours=1)
     )
     return registration.id, person_id
 
@@ -289,16 +292,14 @@ RACES = (
         name="a ticket lets one agent in",
         prepare=a_ticket,
         attempt=lambda s, t, n: succeeds(
-            s.agents.enrol_with_ticket(t, stable_jkt=f"jkt {n}", name="A", agent_id=f"aauth:{n}@ap.example"),
+            s.tickets.enrol(t, stable_jkt=f"jkt {n}", name="A", agent_id=f"aauth:{n}@ap.example"),
             TicketRefused,
         ),
     ),
     Race(
         name="one approval of an enrolment",
         prepare=an_enrolment,
-        attempt=lambda s, given, n: _is_something(
-            s.agents.approve_registration(given[0], given[1], f"aauth:{n}@ap.example")
-        ),
+        attempt=lambda s, given, n: _is_something(s.registrations.approve(given[0], given[1], f"aauth:{n}@ap.example")),
     ),
     Race(
         name="a token is taken back by one cascade",

@@ -21,7 +21,7 @@ from joserfc.jwk import RSAKey
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from aauthkit import jwt as jws
-from aauthkit.agent_provider.storage import AgentStore
+from aauthkit.agent_provider.storage import TicketStore
 from aauthkit.cli.person import ServeOptions, application
 from aauthkit.cli.person.keeping import key_store
 from aauthkit.clock import Clock, FixedClock, SystemClock
@@ -349,8 +349,8 @@ class World:
         engine = self.open_database()
         try:
             owner = await PersonStore(engine, self.clock).named(username, self.people_of)
-            store = AgentStore(engine, self.clock)
-            return await store.make_ticket(owner.id, lifetime=timedelta(hours=1), **options)
+            store = TicketStore(engine, self.clock)
+            return await store.make(owner.id, lifetime=timedelta(hours=1), **options)
         finally:
             await engine.dispose()
 

@@ -15,7 +15,7 @@ import pytest
 from aauthkit import jwt as jws
 from aauthkit.agent import Agent, Interaction
 from aauthkit.agent.identity import EnrolledIdentity
-from aauthkit.agent_provider.storage import AgentStore
+from aauthkit.agent_provider.storage import AgentStore, TicketStore
 from aauthkit.cli.person import ServeOptions, application
 from aauthkit.clock import FixedClock
 from aauthkit.database import open_database
@@ -61,8 +61,8 @@ class Site:
         engine = open_database(self.state / "person.db")
         try:
             owner = await PersonStore(engine, self.clock).named("mcp-user", IDP)
-            store = AgentStore(engine, self.clock)
-            return await store.make_ticket(owner.id, lifetime=timedelta(hours=1), **options)
+            store = TicketStore(engine, self.clock)
+            return await store.make(owner.id, lifetime=timedelta(hours=1), **options)
         finally:
             await engine.dispose()
 

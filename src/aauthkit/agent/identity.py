@@ -32,7 +32,7 @@ from aauthkit.httpsig.message import Message
 from aauthkit.httpsig.sign import sign_message
 from aauthkit.identifiers import endpoint_url, origin_of, server_identifier
 from aauthkit.jwt import parse
-from aauthkit.keys import PrivateKey, PublicKey
+from aauthkit.keys import PrivateKey, PublicKey, fingerprint
 from aauthkit.sigkey import ConfirmationJWT, PublishedKey
 from aauthkit.sigkey.jkt_jwt import delegate
 from aauthkit.tokens import agent as agent_tokens
@@ -143,12 +143,12 @@ class EnrolledIdentity:
         def send_signed(outgoing: Outgoing, read_timeout: float) -> Steps[Incoming]:
             return self._send(ephemeral, outgoing.method, outgoing.url, None, outgoing.headers, read_timeout)
 
-        # A warning, so that it is seen where logging was not set up: the person compares this key before they approve.
+        # A warning, so that it is seen where logging was not set up: the person types this code and compares this key.
         _log.warning(
-            "%s waits: its person must let it in at %s. Its key: %s",
+            "%s waits: its person must let it in%s. Its key: %s",
             self.name,
-            self.provider,
-            self._stable_key.public.thumbprint,
+            _where_to_let_it_in(response, self.provider),
+            fingerprint(self._stable_key.public.thumbprint),
         )
         development = self._discovery.development
         return poll(response, send_signed, Waiting(clock=self._clock, development=development, patience=_APPROVAL))
@@ -230,6 +230,18 @@ class EnrolledIdentity:
             return judge_agent_token(parse(raw), judge)
         except (SignatureError, InvalidRequest) as error:
             raise InvalidResponse(f"The provider's agent token is not valid: {error.detail}") from error
+
+
+def _where_to_let_it_in(response: Incoming, provider: str) -> str:
+    """The code a provider of ours gives for its page; another one may have none."""
+    told = response.json()
+    code = told.get("code")
+    if not isinstance(code, str) or not code.isprintable():
+        return f" at {provider}"
+    url = told.get("enrolment_url")
+    # The provider's own page only: a person is sent nowhere else in its name.
+    page = url if isinstance(url, str) and url.isprintable() and origin_of(url) == provider else provider
+    return f" with the code {code} at {page}"
 
 
 class PublishedIdentity:

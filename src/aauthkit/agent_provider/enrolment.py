@@ -16,9 +16,14 @@ from aauthkit.agent_provider.storage import (
     Agent,
     AgentStore,
     IssuedAgentToken,
+    NoSuchAgent,
     Registration,
     RegistrationStatus,
+    RegistrationStore,
+    Ticket,
     TicketRefused,
+    TicketStore,
+    TooManyTickets,
 )
 from aauthkit.clock import Clock
 from aauthkit.drafts import DRAFT_01, DRAFT_11, DRAFTS, Draft
@@ -30,6 +35,8 @@ from aauthkit.errors import (
     NotFound,
     PeerError,
     PolicyDenied,
+    RateLimited,
+    RevokedJWT,
     SignatureError,
 )
 from aauthkit.identifiers import AgentIdentifier
@@ -80,10 +87,11 @@ class Enrolled:
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """A person has to approve. `handle` is for the agent only; None when it knows it already."""
+    """A person has to approve. `handle` is for the agent only, `code` for the person; told once, then None."""
 
     registration: Registration
     handle: str | None = None
+    code: str | None = None
 
 
 class AgentProvider:
@@ -92,14 +100,18 @@ class AgentProvider:
     def __init__(
         self,
         settings: ProviderSettings,
+        *,
         store: AgentStore,
+        registrations: RegistrationStore,
+        tickets: TicketStore,
         keys: Mapping[str, PrivateKey],
         clock: Clock,
-        *,
         standing: PersonStanding,
     ) -> None:
         self.settings = settings
         self._store = store
+        self._registrations = registrations
+        self._tickets = tickets
         self._keys = keys
         self._clock = clock
         self._standing = standing
@@ -115,7 +127,7 @@ class AgentProvider:
         if request.stable_key.thumbprint != delegation.stable_key.thumbprint:
             raise InvalidKey("stable_pub is not the key that signed the delegation; send your own.")
         draft = request.draft or delegation.draft
-        known = await self._store.agent_by_key(delegation.stable_key.thumbprint)
+        known = await self._known(delegation)
         if known is not None:
             # The name stays the one a person let in: what they are shown later is not the agent's to change.
             return await self._enrolled(known, delegation, draft)
@@ -125,11 +137,11 @@ class AgentProvider:
 
     async def poll(self, verified: VerifiedRequest, handle: str) -> Enrolled | Waiting:
         delegation = delegation_of(verified)
-        registration = await self._store.registration_by_handle(handle)
+        registration = await self._registrations.by_handle(handle)
         if registration is None or registration.stable_jkt != delegation.stable_key.thumbprint:
             raise NotFound("There is no such enrolment for this key.")
         # The key may have been let in by a ticket or another enrolment meanwhile; then nobody needs to wait.
-        known = await self._store.agent_by_key(registration.stable_jkt)
+        known = await self._known(delegation)
         if known is not None:
             return await self._enrolled(known, delegation, DRAFTS[registration.draft])
         match registration.status:
@@ -142,7 +154,7 @@ class AgentProvider:
 
     async def refresh(self, verified: VerifiedRequest, draft: Draft | None) -> Enrolled:
         delegation = delegation_of(verified)
-        known = await self._store.agent_by_key(delegation.stable_key.thumbprint)
+        known = await self._known(delegation)
         if known is None:
             raise PolicyDenied("This key is not enrolled; register it first.")
         return await self._enrolled(known, delegation, draft or delegation.draft)
@@ -154,7 +166,7 @@ class AgentProvider:
         (§10.2.2). Nothing is stored: who the parent is stands in the token, and revoking the parent ends the issuing.
         """
         delegation = delegation_of(verified)
-        parent = await self._store.agent_by_key(delegation.stable_key.thumbprint)
+        parent = await self._known(delegation)
         if parent is None:
             raise PolicyDenied("This key is not enrolled; register it first.")
         if request.key.thumbprint in (delegation.stable_key.thumbprint, delegation.ephemeral_key.thumbprint):
@@ -172,34 +184,91 @@ class AgentProvider:
     async def revoke(self, agent_id: str, person_id: str) -> bool:
         return await self._store.revoke(agent_id, person_id)
 
-    async def waiting_enrolments(self) -> list[Registration]:
-        return await self._store.waiting_registrations()
+    async def rename(self, agent_id: str, person_id: str, given_name: str | None) -> bool:
+        return await self._store.rename(agent_id, person_id, given_name)
+
+    async def search_agents(
+        self, text: str, *, person_ids: tuple[str, ...], offset: int, most: int
+    ) -> tuple[list[Agent], int]:
+        return await self._store.search(text, person_ids=person_ids, offset=offset, most=most)
+
+    async def count_agents(self) -> dict[str, int]:
+        return await self._store.count_by_person()
+
+    async def claim_enrolment(self, hash_of_code: str, person_id: str) -> Registration | None:
+        return await self._registrations.claim(hash_of_code, person_id)
+
+    async def waiting_enrolments(self, person_id: str | None) -> list[Registration]:
+        return await self._registrations.waiting(person_id)
 
     async def approve_enrolment(self, enrolment_id: str, person_id: str) -> bool:
-        return await self._store.approve_registration(enrolment_id, person_id, self._new_agent_id()) is not None
+        return await self._registrations.approve(enrolment_id, person_id, self._new_agent_id()) is not None
 
-    async def deny_enrolment(self, enrolment_id: str, person_id: str) -> bool:
-        return await self._store.deny_registration(enrolment_id, person_id)
+    async def link_enrolment(self, enrolment_id: str, person_id: str, agent_id: str, *, replace: bool) -> bool:
+        try:
+            return await self._registrations.link(enrolment_id, person_id, agent_id, replace=replace)
+        except NoSuchAgent:
+            raise NotFound("You have no such agent, or it was revoked.") from None
 
-    # For the operator
+    async def deny_enrolment(self, enrolment_id: str, person_id: str, *, of_anybody: bool = False) -> bool:
+        return await self._registrations.deny(enrolment_id, person_id, of_anybody=of_anybody)
 
-    async def ticket_for(
+    async def tokens_of_retired_keys(self) -> list[IssuedAgentToken]:
+        return await self._store.tokens_of_retired_keys()
+
+    async def make_ticket(
         self,
         person_id: str,
         *,
+        made_by: str,
+        actor: str = "",
         lifetime: timedelta,
         resources: Iterable[str] = (),
         callback_origins: Iterable[str] = (),
     ) -> str:
-        return await self._store.make_ticket(
-            person_id, lifetime=lifetime, resources=resources, callback_origins=callback_origins
-        )
+        try:
+            return await self._tickets.make(
+                person_id,
+                made_by=made_by,
+                lifetime=lifetime,
+                resources=resources,
+                callback_origins=callback_origins,
+                actor=actor,
+                most=self.settings.most_tickets,
+            )
+        except TooManyTickets:
+            detail = "There are too many unused tickets already; withdraw some, or wait until they end."
+            raise RateLimited(detail, retry_after=60) from None
+
+    async def unused_tickets(self, person_id: str | None) -> list[Ticket]:
+        return await self._tickets.unused(person_id)
+
+    async def withdraw_ticket(self, ticket_id: str, person_id: str | None, *, actor: str = "") -> str | None:
+        return await self._tickets.withdraw(ticket_id, person_id, actor=actor)
+
+    # For whoever verifies requests beside it
+
+    async def refuse_retired_key(self, verified: VerifiedRequest) -> None:
+        """A token of ours ends with the stable key it was issued to, from the moment that key is retired."""
+        token = verified.agent_token
+        if token is None or token.issuer != self.issuer:
+            return
+        if await self._store.is_of_retired_key(token.jti):
+            raise RevokedJWT("The agent token was issued to a key that was replaced; its agent has another one now.")
 
     # Steps
 
+    async def _known(self, delegation: Delegation) -> Agent | None:
+        """The agent of the key; raises `PolicyDenied` for a key that its person replaced."""
+        stable_jkt = delegation.stable_key.thumbprint
+        known = await self._store.agent_by_key(stable_jkt)
+        if known is not None and any(key.stable_jkt == stable_jkt and key.retired for key in known.keys):
+            raise PolicyDenied("This key was replaced by another one of its agent and is good for nothing any more.")
+        return known
+
     async def _with_ticket(self, request: EnrolmentRequest, ticket: str) -> Agent:
         try:
-            return await self._store.enrol_with_ticket(
+            return await self._tickets.enrol(
                 ticket,
                 stable_jkt=request.stable_key.thumbprint,
                 name=request.name,
@@ -209,10 +278,10 @@ class AgentProvider:
             raise InvalidRequest("The ticket is unknown, used or expired; ask for a new one.") from None
 
     async def _ask(self, stable_jkt: str, name: str, draft: Draft) -> Waiting:
-        handle, registration = await self._store.open_registration(
+        handle, code, registration = await self._registrations.open(
             stable_jkt=stable_jkt, name=name, draft=draft.name, lifetime=self.settings.registration_lifetime
         )
-        return Waiting(registration=registration, handle=handle)
+        return Waiting(registration=registration, handle=handle, code=code)
 
     async def _enrolled(
         self, agent: Agent, delegation: Delegation, draft: Draft, *, sub_agent: SubAgentRequest | None = None
@@ -233,6 +302,7 @@ class AgentProvider:
             agent=str(named),
             person_server=self.settings.person_server,
             expires_at=int(now + min(lifetime, draft.agent_token_lifetime).total_seconds()),
+            stable_jkt=delegation.stable_key.thumbprint,
         )
         token = build_agent_token(
             key,
@@ -247,7 +317,7 @@ class AgentProvider:
             parent_agent=identifier if sub_agent else None,
         )
         if not await self._store.record_token(record):
-            raise AgentRevoked("This agent was revoked by its person.")
+            raise AgentRevoked("This agent was revoked by its person, or its key replaced.")
         return Enrolled(agent_token=token)
 
     def _new_agent_id(self) -> str:

@@ -25,6 +25,10 @@ class ProviderSettings:
     """Workers are short-lived, and nobody keeps a list of them to revoke: the parent asks again."""
     registration_lifetime: timedelta = timedelta(minutes=30)
     """A person needs at least ten minutes; three times that, since nobody tells them on their telephone."""
+    enrolment_page: str | None = None
+    """Where a person types the code of an agent that waits, told to the agent so that it can tell them."""
+    most_tickets: int = 100
+    """Unused tickets a person: more than anybody sets up at once, few enough to look through."""
     enrolments_a_minute: int = 60
     """For one address: far above any honest start, and what keeps the waiting list readable."""
 

@@ -25,7 +25,7 @@ from aauthkit.agent_provider.enrolment import (
 )
 from aauthkit.agent_provider.limits import AddressLimit
 from aauthkit.clock import Clock
-from aauthkit.describing import ANY_OBJECT, METADATA, TEXT, TIME, Caller, describes, members, or_null, text, words
+from aauthkit.describing import ANY_OBJECT, METADATA, TEXT, TIME, URL, Caller, describes, members, or_null, text, words
 from aauthkit.drafts import DRAFT_11, DRAFTS, Draft
 from aauthkit.errors import InvalidRequest
 from aauthkit.serving import RequestVerifier, answer, draft_shown, json_object, text_member
@@ -49,7 +49,7 @@ _SUB_AGENT = members(
     {"draft": or_null(words(DRAFT_11.name))},
 )
 _AGENT_TOKEN = members({"agent_token": TEXT})
-_WAITING = members({"status": words("pending"), "expires_at": TIME})
+_WAITING = members({"status": words("pending"), "expires_at": TIME}, {"code": TEXT, "enrolment_url": URL})
 
 
 def routes(provider: AgentProvider, verifier: RequestVerifier, clock: Clock) -> list[Route]:
@@ -124,9 +124,16 @@ class _Endpoints:
         location = f"{self._provider.issuer}/register/pending/{outcome.handle or handle}"
         return answer(
             202,
-            {"status": "pending", "expires_at": expires_at},
+            {"status": "pending", "expires_at": expires_at} | self._for_the_person(outcome),
             {"Location": location, "Retry-After": str(_POLL_SECONDS)},
         )
+
+    def _for_the_person(self, waiting: Waiting) -> dict[str, str]:
+        """What the agent shows to whoever started it; told once, as the code is kept as a hash."""
+        page = self._provider.settings.enrolment_page
+        if waiting.code is None or page is None:
+            return {}
+        return {"code": waiting.code, "enrolment_url": f"{page}?code={waiting.code}"}
 
 
 def _enrolment_request(members: Mapping[str, Any]) -> EnrolmentRequest:

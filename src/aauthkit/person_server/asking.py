@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aauthkit.clock import Clock
+from aauthkit.codes import code_hash
 from aauthkit.drafts import DRAFTS, Draft
 from aauthkit.errors import Denied, Expired, InteractionRequired, RateLimited
 from aauthkit.person_server.callers import Requester
-from aauthkit.person_server.codes import Secrets, code_hash, hashed
+from aauthkit.person_server.codes import Secrets, hashed
 from aauthkit.person_server.resources import ResourceDescription
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.states import OPEN, State

@@ -9,13 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 
-# Crockford's base32: no I, L, O or U, so a code can be read aloud.
-_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_LOOK_ALIKES = str.maketrans({"I": "1", "L": "1", "O": "0"})
-_CODE_LENGTH = 10  # fifty bits: ten guesses in ten minutes against a handful of open requests get nowhere
-_CODE = re.compile(rf"[{_ALPHABET}]{{{_CODE_LENGTH}}}")
+from aauthkit.codes import spelled
 
 
 class Secrets:
@@ -36,9 +31,7 @@ class Secrets:
         return self.derive(purpose, value).hex()
 
     def code(self, pending_id: str) -> str:
-        number = int.from_bytes(self.derive("interaction code", pending_id)[:8])
-        characters = [_ALPHABET[(number >> (5 * place)) & 31] for place in range(_CODE_LENGTH)]
-        return f"{''.join(characters[:5])}-{''.join(characters[5:])}"
+        return spelled(int.from_bytes(self.derive("interaction code", pending_id)[:8]))
 
     def handle(self, pending_id: str) -> str:
         return self.token("pending handle", pending_id)
@@ -47,18 +40,6 @@ class Secrets:
         return "Secrets(***)"
 
 
-def normalise_code(text: str) -> str | None:
-    """A code as typed by a person, brought to its one spelling; None when it cannot be a code."""
-    if len(text) > 64:
-        return None
-    plain = re.sub(r"[\s-]", "", text).upper().translate(_LOOK_ALIKES)
-    return plain if _CODE.fullmatch(plain) else None
-
-
 def hashed(value: str) -> str:
     """How codes, handles and session tokens are kept."""
     return hashlib.sha256(value.encode()).hexdigest()
-
-
-def code_hash(code: str) -> str:
-    return hashed("code\0" + code.replace("-", ""))

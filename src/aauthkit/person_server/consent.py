@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass
 
 from aauthkit.clock import Clock
+from aauthkit.codes import code_hash, normalise_code
 from aauthkit.errors import (
     AAuthError,
     AgentRevoked,
@@ -23,7 +24,6 @@ from aauthkit.errors import (
 )
 from aauthkit.person_server.attempts import CodeAttempts, TooManyAttempts
 from aauthkit.person_server.callbacks import outcome_of_error
-from aauthkit.person_server.codes import code_hash, normalise_code
 from aauthkit.person_server.durations import Remember, term
 from aauthkit.person_server.freshness import check_fresh, is_fresh
 from aauthkit.person_server.openid import SignInAnew

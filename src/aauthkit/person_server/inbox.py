@@ -17,6 +17,7 @@ from datetime import timedelta
 from typing import Any
 
 from aauthkit.clock import Clock
+from aauthkit.codes import code_hash, normalise_code
 from aauthkit.errors import (
     AAuthError,
     Abandoned,
@@ -32,7 +33,7 @@ from aauthkit.errors import (
     SlowDown,
 )
 from aauthkit.person_server.attempts import CodeAttempts, TooManyAttempts
-from aauthkit.person_server.codes import Secrets, code_hash, hashed, normalise_code
+from aauthkit.person_server.codes import Secrets, hashed
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.states import OPEN, State
 from aauthkit.person_server.storage import DecisionStore

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from aauthkit.codes import code_hash, normalise_code
 from aauthkit.errors import (
     InteractionRequired,
     InteractionUnavailable,
@@ -23,7 +24,6 @@ from aauthkit.errors import (
 from aauthkit.fetching import browser_address
 from aauthkit.identifiers import origin_of
 from aauthkit.person_server.attempts import TooManyAttempts
-from aauthkit.person_server.codes import code_hash, normalise_code
 from aauthkit.person_server.inbox import Asker, Inbox, StillOpen, Wish
 from aauthkit.person_server.storage.inbox import RELAYED, InboxItem, Kind
 from aauthkit.serving import text_member

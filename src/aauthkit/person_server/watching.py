@@ -79,6 +79,6 @@ class Views:
             parts[Change(kind=Kind.REQUEST, id=request_id)] = turn
         for item_id, state in await self._store.open_items(person_id):
             parts[Change(kind=Kind.INBOX, id=item_id)] = state
-        for enrolment in await self._directory.waiting_enrolments():
+        for enrolment in await self._directory.waiting_enrolments(person_id):
             parts[Change(kind=Kind.ENROLMENT, id=enrolment.id)] = "person"
         return View(parts)

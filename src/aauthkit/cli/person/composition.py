@@ -62,7 +62,7 @@ from aauthkit.tokens import agent as agent_tokens
 from aauthkit.tokens import person as person_tokens
 from aauthkit.tokens import resource as resource_tokens
 from aauthkit.trust import Trust, TrustedIssuer
-from aauthkit.verify import Requirements
+from aauthkit.verify import Requirements, VerifiedRequest
 
 # What asks the person unless the environment says otherwise (CONTRACT §3).
 _DEFAULT_PREFIXES = ("user.", "profile.", "email.")
@@ -154,6 +154,10 @@ def _compose(
 
     keys.on_change(keys_changed)
 
+    async def standing(verified: VerifiedRequest) -> None:
+        await provider.refuse_retired_key(verified)
+        await refuse_revoked_agent_token(revocations, verified)
+
     def verifier(scheme: str) -> RequestVerifier:
         return RequestVerifier(
             _requirements(asked, settings, scheme),
@@ -162,7 +166,7 @@ def _compose(
             fetcher=fetcher,
             replays=replays,
             clock=clock,
-            standing=partial(refuse_revoked_agent_token, revocations),
+            standing=standing,
         )
 
     @describes("The keys of both roles", Caller.ANYBODY, {200: members({"keys": list_of(ANY_OBJECT)})})
@@ -179,8 +183,17 @@ def _compose(
         sealer=keeping.sealer,
         clock=clock,
     )
-    agents = agent_storage.AgentStore(engine, clock, on_waiting=_note_enrolment)
-    provider = AgentProvider(provider_settings, agents, keys, clock, standing=standings.required)
+    provider = AgentProvider(
+        provider_settings,
+        store=agent_storage.AgentStore(engine, clock),
+        registrations=agent_storage.RegistrationStore(
+            engine, clock, listed=asked.lists_enrolments, on_waiting=_note_enrolment
+        ),
+        tickets=agent_storage.TicketStore(engine, clock),
+        keys=keys,
+        clock=clock,
+        standing=standings.required,
+    )
     parts = Parts(
         settings=settings,
         engine=engine,
@@ -253,6 +266,7 @@ def _provider_settings(asked: ServeOptions) -> ProviderSettings:
         agent_domain=asked.agent_domain,
         person_server=asked.issuer,
         development=asked.development,
+        enrolment_page=f"{asked.issuer}/ui/enrol",
     )
 
 

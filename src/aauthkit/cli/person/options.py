@@ -48,6 +48,8 @@ class ServeOptions:
     open_consent: bool = False
     retention_days: int = 90
     """How long what is over can still be looked up; a quarter, since people ask about last month."""
+    list_enrolments: bool | None = None
+    """Whether everybody is shown the agents that wait; None is yes in development and no otherwise."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -64,6 +66,11 @@ class ServeOptions:
                 raise ConfigurationError("--smtp-sender says whom mail comes from; name the mail server with --smtp.")
             return None
         return MailSettings.of(self.smtp, sender=self.smtp_sender, password=os.environ.get("AAUTH_SMTP_PASSWORD"))
+
+    @property
+    def lists_enrolments(self) -> bool:
+        # Who sees a stranger's agent can let it in as theirs; on one's own machine there are no strangers.
+        return self.development if self.list_enrolments is None else self.list_enrolments
 
     def check(self) -> None:
         host, _ = self.address

@@ -124,6 +124,12 @@ _PATIENCE = 5
     "smtp+plain://localhost. The password is in AAUTH_SMTP_PASSWORD.",
 )
 @click.option("--smtp-sender", metavar="ADDRESS", help='Whom mail comes from, such as "Agents <no-reply@ps.example>".')
+@click.option(
+    "--list-enrolments/--no-list-enrolments",
+    default=None,
+    help="Show agents that wait to everybody, or to who types the code they print. Default: the latter; "
+    "with --development, to everybody.",
+)
 @database_option
 @click.option(
     "--retention-days",

@@ -66,11 +66,12 @@ def ticket(
             owner = await person_storage.PersonStore(engine, clock).named(username, oidc_issuer)
         except person_storage.AmbiguousPerson:
             raise ConfigurationError(f"Several people at {oidc_issuer} are called {username}.") from None
-        return await agent_storage.AgentStore(engine, clock).make_ticket(
+        return await agent_storage.TicketStore(engine, clock).make(
             owner.id,
             lifetime=timedelta(minutes=minutes),
             resources=[identifier(resource, development=True) for resource in resources],
             callback_origins=[origin(callback) for callback in callbacks],
+            actor="The command line",
         )
 
     click.echo(with_database(state, database, make))

@@ -129,7 +129,7 @@ class Postman:
                 url=url,
                 expires_at=item.expires_at,
             )
-        for enrolment in await self.directory.waiting_enrolments():
+        for enrolment in await self.directory.waiting_enrolments(None):
             if enrolment.id == about_id:
                 name, until = enrolment.agent_name, enrolment.expires_at
                 return Waiting(

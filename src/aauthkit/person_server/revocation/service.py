@@ -115,6 +115,20 @@ class RevocationService:
         await self._directory.revoke(agent_id, person_id)
         return await self._told(cascade)
 
+    async def end_tokens_of_retired_keys(self) -> None:
+        """What ended with a key is recorded as withdrawn, and its resources told. Anybody may repeat it, at any time:
+        whoever was interrupted between retiring a key and this is made good by the next who comes by."""
+        issuer = self._directory.issuer
+        for token in await self._directory.tokens_of_retired_keys():
+            if await self._store.is_revoked(issuer, token.jti):
+                continue
+            handle = self.handle(Kind.AGENT_TOKEN, issuer, token.jti)
+            cascade = await self._store.revoke_agent_token(
+                issuer, token.jti, token.expires_at, handle_hash=hashed(handle)
+            )
+            if cascade is not None:
+                self._tell(cascade.announced)
+
     async def revoke_token(self, jti: str, person_id: str) -> list[RecipientOutcome]:
         """Take one access back: the token and what was issued from it, and the agreement that would issue another."""
         cascade = await self._store.revoke_own(

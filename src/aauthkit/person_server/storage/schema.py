@@ -180,6 +180,7 @@ agent_tokens = Table(
     Column("accepted_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False),
     Index("ix_ps_agent_tokens_agent", "issuer", "agent"),
+    Index("ix_ps_agent_tokens_parent", "issuer", "parent_agent"),
 )
 
 # Person tokens. `agent` asked; `subagent` holds the key when it asked for one of its own. `resource` is the `aud`.
@@ -199,7 +200,7 @@ person_tokens = Table(
     Column("upstream_jti", Text),
     Column("issued_at", Double, nullable=False),
     Column("expires_at", Double, nullable=False),
-    Index("ix_ps_person_tokens_agent", "agent_issuer", "agent"),
+    Index("ix_ps_person_tokens_agent", "agent_issuer", "agent", "issued_at"),
     Index("ix_ps_person_tokens_upstream", "upstream_issuer", "upstream_jti"),
 )
 
@@ -225,7 +226,7 @@ issued_tokens = Table(
     Column("presented_jti", Text),
     Column("upstream_issuer", Text),
     Column("account", Text),
-    Index("ix_ps_issued_tokens_agent", "agent_issuer", "agent"),
+    Index("ix_ps_issued_tokens_agent", "agent_issuer", "agent", "issued_at"),
     Index("ix_ps_issued_tokens_presented", "presented_jti"),
 )
 

@@ -33,6 +33,7 @@ from aauthkit.person_server.health import Health
 from aauthkit.person_server.inbox import Inbox
 from aauthkit.person_server.issuing import TokenIssuer
 from aauthkit.person_server.logos import Logos
+from aauthkit.person_server.my_agents import MyAgents
 from aauthkit.person_server.openid import OpenIDClient
 from aauthkit.person_server.passkeys import Passkeys
 from aauthkit.person_server.pending import PendingEndpoint
@@ -57,6 +58,7 @@ from aauthkit.person_server.storage.logos import LogoStore
 from aauthkit.person_server.storage.notices import NoticeStore
 from aauthkit.person_server.storage.passkeys import PasskeyStore
 from aauthkit.person_server.storage.standings import StandingStore
+from aauthkit.person_server.storage.uses import UseStore
 from aauthkit.person_server.storage.views import ViewStore
 from aauthkit.person_server.subagents import SubagentTokens
 from aauthkit.person_server.token import TokenEndpoint
@@ -69,6 +71,7 @@ from aauthkit.person_server.web.consent import ConsentPages
 from aauthkit.person_server.web.conversation import ConversationEndpoints
 from aauthkit.person_server.web.events import Events
 from aauthkit.person_server.web.inbox import InboxPages
+from aauthkit.person_server.web.my_agents import AgentPages
 from aauthkit.person_server.web.notification import NotificationPages
 from aauthkit.person_server.web.pages import Pages
 from aauthkit.person_server.web.passkeys import PasskeyPages
@@ -76,6 +79,7 @@ from aauthkit.person_server.web.person import PersonEndpoints
 from aauthkit.person_server.web.revocation import RevocationEndpoints
 from aauthkit.person_server.web.session_list import SessionPages
 from aauthkit.person_server.web.sessions import Sessions
+from aauthkit.person_server.web.tickets import TicketPages
 from aauthkit.serving import EXCEPTION_HANDLERS, RequestVerifier, answer
 
 # Nothing inline, nothing from elsewhere, never in a frame.
@@ -228,6 +232,14 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         directory=parts.directory,
         revocation=revocation,
     )
+    my_agents = MyAgents(
+        directory=parts.directory,
+        uses=UseStore(parts.engine, agent_issuer=parts.directory.issuer),
+        revocation=revocation,
+        attempts=attempts,
+    )
+    agent_pages = AgentPages(settings, sessions=sessions, agents=my_agents, decisions=decisions)
+    ticket_pages = TicketPages(settings, sessions=sessions, persons=persons, directory=parts.directory)
     consent_pages = ConsentPages(
         settings,
         sessions=sessions,
@@ -278,6 +290,8 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        # What was interrupted between retiring a key and withdrawing what was issued to it.
+        await revocation.end_tokens_of_retired_keys()
         yield
         await logos.aclose()
         if parts.openid is not None:
@@ -293,6 +307,8 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         *talk.routes(),
         *revocation_endpoints.routes(),
         *people.routes(),
+        *agent_pages.routes(),
+        *ticket_pages.routes(),
         *events.routes(),
         *consent_pages.routes(),
         *inbox_pages.routes(),

@@ -30,6 +30,7 @@ from aauthkit.describing import (
 )
 from aauthkit.errors import InvalidRequest, NotFound
 from aauthkit.person_server.inbox import Inbox
+from aauthkit.person_server.my_agents import shown_name
 from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.storage.inbox import RELAYED, InboxItem, Kind, PermissionRule
@@ -159,7 +160,7 @@ class InboxPages(Showing):
             signed_in,
             rules=await self._inbox.store.rules_of(signed_in.person.id),
             agents=[agent for agent in agents if not agent.revoked],
-            names={agent.agent_id: agent.name for agent in agents},
+            names={agent.agent_id: shown_name(agent) for agent in agents},
         )
 
     @page

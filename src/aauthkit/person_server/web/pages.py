@@ -13,7 +13,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from aauthkit.errors import Conflict, NotFound
+from aauthkit.errors import NotFound
+from aauthkit.person_server.my_agents import shown_name
 from aauthkit.person_server.policy import KINDS, RESOURCE, STEP_UP_KINDS, rule_value
 from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.revocation.service import RevocationService
@@ -50,15 +51,12 @@ class Pages(Showing):
         return [
             Route("/", self.home, methods=["GET"]),
             Route("/ui", self.home, methods=["GET"]),
-            Route("/ui/", self.agents, methods=["GET"]),
             Route("/ui/requests", self.requests, methods=["GET"]),
             Route("/ui/settings", self.settings, methods=["GET"]),
             Route("/ui/callback", self.callback, methods=["GET"]),
             Route("/ui/logout", self.logout, methods=["POST"]),
             Route("/ui/signed-out", self.signed_out, methods=["GET"]),
             Route("/ui/provider-logout", self.provider_logout, methods=["POST"]),
-            Route("/ui/enrolments/{id}", self.decide_enrolment, methods=["POST"]),
-            Route("/ui/revoke", self.revoke, methods=["POST"]),
             Route("/ui/tokens/revoke", self.revoke_token, methods=["POST"]),
             Route("/ui/withdraw", self.withdraw, methods=["POST"]),
             Route("/ui/ask-again", self.ask_again, methods=["POST"]),
@@ -70,19 +68,6 @@ class Pages(Showing):
 
     async def home(self, _request: Request) -> Response:
         return RedirectResponse("/ui/", status_code=303)
-
-    @page
-    async def agents(self, request: Request) -> Response:
-        signed_in = await self._sessions.required(request)
-        agents = await self._directory.agents_of(signed_in.person.id)
-        return self.show(
-            "agents.html",
-            signed_in,
-            enrolments=await self._directory.waiting_enrolments(),
-            agents=agents,
-            told={a.agent_id: await self._revocation.outcomes_of_agent(a.agent_id) for a in agents if a.revoked},
-            open_requests=[r for r in await self._decisions.requests_of(signed_in.person.id) if r.state in OPEN],
-        )
 
     @page
     async def requests(self, request: Request) -> Response:
@@ -114,8 +99,8 @@ class Pages(Showing):
         )
 
     async def _names(self, signed_in: SignedIn) -> dict[str, str]:
-        """What the person's agents call themselves, by identifier."""
-        return {agent.agent_id: agent.name for agent in await self._directory.agents_of(signed_in.person.id)}
+        """What the person's agents are called, by identifier."""
+        return {agent.agent_id: shown_name(agent) for agent in await self._directory.agents_of(signed_in.person.id)}
 
     # Signing in and out
 
@@ -150,24 +135,6 @@ class Pages(Showing):
         return Response(status_code=200)
 
     # Changing
-
-    @page
-    async def decide_enrolment(self, request: Request) -> Response:
-        signed_in, form = await self.form(request)
-        act = one_of(
-            form,
-            "decision",
-            {"approve": self._directory.approve_enrolment, "deny": self._directory.deny_enrolment},
-        )
-        if not await act(request.path_params["id"], signed_in.person.id):
-            raise Conflict("This agent is not waiting any more.")
-        return RedirectResponse("/ui/", status_code=303)
-
-    @page
-    async def revoke(self, request: Request) -> Response:
-        signed_in, form = await self.form(request)
-        await self._revocation.revoke_agent(text_in(form, "agent_id"), signed_in.person.id)
-        return RedirectResponse("/ui/", status_code=303)
 
     @page
     async def revoke_token(self, request: Request) -> Response:

@@ -24,11 +24,10 @@ from aauthkit.describing import (
     list_of,
     members,
     or_null,
-    status,
     text,
     words,
 )
-from aauthkit.errors import Conflict, InvalidRequest, NotFound, PolicyDenied
+from aauthkit.errors import InvalidRequest, NotFound, PolicyDenied
 from aauthkit.identifiers import is_loopback
 from aauthkit.person_server.callbacks import accepted_callback, callback_error, with_error
 from aauthkit.person_server.consent import Consents, Decider, Decision
@@ -36,7 +35,7 @@ from aauthkit.person_server.durations import Remember, remember_in
 from aauthkit.person_server.logos import Logos
 from aauthkit.person_server.openid import NotSignedIn
 from aauthkit.person_server.policy import KINDS, RESOURCE, STEP_UP_KINDS, STEP_UP_PREFIX, rule_value
-from aauthkit.person_server.ports import AgentDirectory, KnownAgent, WaitingEnrolment
+from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.presenting import Presenting
 from aauthkit.person_server.revocation.service import RevocationService
 from aauthkit.person_server.settings import PersonServerSettings
@@ -73,22 +72,8 @@ _DECISION = members(
         "callback": or_null(TEXT),
     },
 )
-_ENROLMENT = members(
-    {"id": TEXT, "agent_name": TEXT, "stable_jkt": TEXT, "created_at": TIME, "expires_at": TIME, "status": TEXT}
-)
-_AGENT = members(
-    {
-        "agent_id": TEXT,
-        "agent_name": TEXT,
-        "stable_jkt": TEXT,
-        "created_at": TIME,
-        "status": words("active", "revoked"),
-        "resources": list_of(TEXT),
-        "callback_origins": list_of(TEXT),
-    }
-)
-_RECIPIENT = members({"resource_iss": TEXT, "status": TEXT})
-_REVOKED = members({"status": words("revoked"), "recipients": list_of(_RECIPIENT)})
+RECIPIENT = members({"resource_iss": TEXT, "status": TEXT})
+REVOKED = members({"status": words("revoked"), "recipients": list_of(RECIPIENT)})
 _CONSENT = members(
     {
         "id": TEXT,
@@ -166,12 +151,6 @@ class PersonEndpoints:
             Route("/consent/{pending_id}/decision", self.decide, methods=["POST"]),
             Route("/person/me", self.me, methods=["GET"]),
             Route("/person/requests", self.requests, methods=["GET"]),
-            Route("/person/registrations", self.registrations, methods=["GET"]),
-            Route("/person/registrations/{id}/approve", self.approve_registration, methods=["POST"]),
-            Route("/person/registrations/{id}/deny", self.deny_registration, methods=["POST"]),
-            Route("/person/bindings", self.bindings, methods=["GET"]),
-            Route("/person/bindings/{agent_id}/revoke", self.revoke, methods=["POST"]),
-            Route("/person/bindings/{agent_id}/revocation", self.revocation, methods=["GET"]),
             Route("/person/tokens/{jti}/revoke", self.revoke_token, methods=["POST"]),
             Route("/person/consents", self.remembered, methods=["GET"]),
             Route("/person/consents/{id}", self.withdraw, methods=["DELETE"]),
@@ -256,31 +235,6 @@ class PersonEndpoints:
         person_id = (await self._sessions.required(request)).person.id
         return answer(200, [request_json(found) for found in await self._decisions.requests_of(person_id)])
 
-    @describes("Agents that wait to be let in", Caller.PERSON, {200: list_of(_ENROLMENT)})
-    async def registrations(self, request: Request) -> Response:
-        await self._sessions.required(request)
-        return answer(200, [enrolment_json(found) for found in await self._directory.waiting_enrolments()])
-
-    @describes("The person's agents", Caller.PERSON, {200: list_of(_AGENT)})
-    async def bindings(self, request: Request) -> Response:
-        person_id = (await self._sessions.required(request)).person.id
-        return answer(200, [agent_json(agent) for agent in await self._directory.agents_of(person_id)])
-
-    @describes(
-        "What became of an agent's revocation",
-        Caller.PERSON,
-        {200: members({"recipients": list_of(_RECIPIENT)})},
-        refuses=(404,),
-    )
-    async def revocation(self, request: Request) -> Response:
-        """What became of a revocation, recipient by recipient: those who did not answer are tried again."""
-        person_id = (await self._sessions.required(request)).person.id
-        agent = await self._directory.agent(request.path_params["agent_id"])
-        if agent is None or agent.person_id != person_id:
-            raise NotFound("You have no such agent.")
-        recipients = await self._revocation.outcomes_of_agent(agent.agent_id)
-        return answer(200, {"recipients": recipients_json(recipients)})
-
     @describes("What the person agreed to and is remembered", Caller.PERSON, {200: list_of(_CONSENT)})
     async def remembered(self, request: Request) -> Response:
         person_id = (await self._sessions.required(request)).person.id
@@ -307,27 +261,7 @@ class PersonEndpoints:
 
     # Changing
 
-    @describes("Let an agent in", Caller.PERSON, {200: status("approved")}, refuses=(409,))
-    async def approve_registration(self, request: Request) -> Response:
-        person_id = (await self._changing(request)).person.id
-        if not await self._directory.approve_enrolment(request.path_params["id"], person_id):
-            raise Conflict("This agent is not waiting any more.")
-        return answer(200, {"status": "approved"})
-
-    @describes("Turn an agent away", Caller.PERSON, {200: status("denied")}, refuses=(409,))
-    async def deny_registration(self, request: Request) -> Response:
-        person_id = (await self._changing(request)).person.id
-        if not await self._directory.deny_enrolment(request.path_params["id"], person_id):
-            raise Conflict("This agent is not waiting any more.")
-        return answer(200, {"status": "denied"})
-
-    @describes("Revoke an agent and all it holds", Caller.PERSON, {200: _REVOKED}, refuses=(404,))
-    async def revoke(self, request: Request) -> Response:
-        person_id = (await self._changing(request)).person.id
-        recipients = await self._revocation.revoke_agent(request.path_params["agent_id"], person_id)
-        return answer(200, {"status": "revoked", "recipients": recipients_json(recipients)})
-
-    @describes("Revoke one token and what was issued from it", Caller.PERSON, {200: _REVOKED}, refuses=(404,))
+    @describes("Revoke one token and what was issued from it", Caller.PERSON, {200: REVOKED}, refuses=(404,))
     async def revoke_token(self, request: Request) -> Response:
         person_id = (await self._changing(request)).person.id
         recipients = await self._revocation.revoke_token(request.path_params["jti"], person_id)
@@ -403,29 +337,6 @@ def _on_this_machine(request: Request) -> bool:
 
 
 # Shapes
-
-
-def enrolment_json(found: WaitingEnrolment) -> dict[str, Any]:
-    return {
-        "id": found.id,
-        "agent_name": found.agent_name,
-        "stable_jkt": found.stable_jkt,
-        "created_at": when(found.created_at),
-        "expires_at": when(found.expires_at),
-        "status": str(found.status),
-    }
-
-
-def agent_json(agent: KnownAgent) -> dict[str, Any]:
-    return {
-        "agent_id": agent.agent_id,
-        "agent_name": agent.name,
-        "stable_jkt": agent.stable_jkt,
-        "created_at": when(agent.created_at),
-        "status": "revoked" if agent.revoked else "active",
-        "resources": sorted(agent.resources),
-        "callback_origins": sorted(agent.callback_origins),
-    }
 
 
 def recipients_json(found: Sequence[RecipientOutcome]) -> list[dict[str, Any]]:

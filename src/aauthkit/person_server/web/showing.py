@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from aauthkit.drafts import NATIVE
 from aauthkit.errors import AAuthError, InvalidRequest, MisuseError
+from aauthkit.keys import fingerprint
 from aauthkit.person_server.audit import in_words
 from aauthkit.person_server.markdown import safe_html, safe_line
 from aauthkit.person_server.openid import NotSignedIn, SignInAnew
@@ -52,6 +53,7 @@ _templates = Environment(
 )
 _templates.filters["when"] = in_words
 _templates.filters["iso"] = lambda unix_seconds: datetime.fromtimestamp(unix_seconds, UTC).isoformat()
+_templates.filters["fingerprint"] = fingerprint
 _templates.filters["markdown"] = _markdown
 _templates.filters["markdown_line"] = _markdown_line
 _templates.filters["day"] = _day
