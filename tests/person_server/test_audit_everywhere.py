@@ -136,11 +136,11 @@ async def _consent(walk: Walk) -> str:
     return str((await walk.person.client.get("/person/consents")).json()[0]["id"])
 
 
-async def _left_out(walk: Walk) -> httpx2.Response:
+async def _left_out(walk: Walk) -> str:
     _, pending_id = await walk.asked()
     await walk.person.decide(pending_id, True, scopes=["a:read"])
     found = (await walk.person.client.get("/person/left-out")).json()
-    return await walk.delete(f"/person/left-out/{found[0]['id']}")
+    return str(found[0]["id"])
 
 
 async def _elsewhere(walk: Walk) -> str:
@@ -230,7 +230,8 @@ STEPS: dict[str, tuple[str, Step]] = {
     "POST /person/bindings/{agent_id}/revoke": ("agent revoked", posting("/person/bindings/{}/revoke", _agent_id)),
     "POST /person/tokens/{jti}/revoke": ("token revoked", posting("/person/tokens/{}/revoke", ALLOWED)),
     "DELETE /person/consents/{id}": ("consent withdrawn", deleting("/person/consents/{}", _consent)),
-    "DELETE /person/left-out/{id}": ("rule removed", _left_out),
+    "DELETE /person/left-out/{id}": ("rule removed", deleting("/person/left-out/{}", _left_out)),
+    "POST /ui/ask-again": ("rule removed", pressing("/ui/ask-again", _left_out, left_out_id="{}")),
     "POST /admin/consent-scopes": ("rule set", posting("/admin/consent-scopes", _agent_id, scope="x:y")),
     "DELETE /admin/consent-scopes/{scope:path}": ("rule removed", _rule_removed),
     "POST /ui/requests/{pending_id}/ask": (
