@@ -67,7 +67,7 @@ database: setup ## the storage contract and the main flows on a real PostgreSQL,
 	@echo "database: what people and agents do, on PostgreSQL"
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not browser" --database postgresql $(addprefix tests/person_server/test_,token.py interaction.py auth_token_11.py revocation_cascade.py sessions.py)
 
-system: setup chromium ## tests against the running system, one fresh system a mode
+system: setup chromium keycloak ## tests against the running system, one fresh system a mode
 	@echo "system: tests against real processes, mode by mode"
 	@scripts/run-tests.sh all
 

@@ -6,13 +6,14 @@ set -eu
 cd "$(dirname "$0")/.."
 
 usage() {
-    echo "usage: scripts/run-tests.sh mode1|mode3|user-consent|all" >&2
+    echo "usage: scripts/run-tests.sh mode1|mode3|user-consent|keycloak|all" >&2
     exit 2
 }
 
 [ $# -eq 1 ] || usage
 case "$1" in
     mode1 | mode3 | user-consent) modes=$1 ;;
+    keycloak) modes= ;;
     all) modes="mode1 mode3 user-consent" ;;
     *) usage ;;
 esac
@@ -101,12 +102,31 @@ run_mode() {
     stop
 }
 
+# People sign in at Keycloak itself: its own suite, and of the others what shows that nothing depends on which provider it is.
+run_keycloak() {
+    scripts/keycloak.sh || return 1
+    scripts/chromium.sh || return 1
+    state=$(mktemp -d)
+    echo "run-tests: starting the system with Keycloak"
+    .venv/bin/aauth demo --mode user-consent --idp keycloak --detach --state "$state" || return 1
+    # Each of the two opens a browser of its own, and a process has room for one.
+    AAUTH_DEMO_STATE=$state .venv/bin/python -m pytest -q tests/keycloak || return 1
+    AAUTH_DEMO_STATE=$state .venv/bin/python -m pytest -q \
+        tests/browser/test_story.py::test_a_person_who_says_no_on_their_phone_reads_that_nothing_was_done \
+        tests/browser/test_story.py::test_a_person_consents_and_reads_the_plan_with_the_market_analysis \
+        tests/system/user_consent/test_user_consent_flow.py || return 1
+    stop
+}
+
 failed=
 for draft in $drafts; do
     for mode in $modes; do
         run_mode "$mode" "$draft" || { failed="$failed $mode-$draft"; stop; }
     done
 done
+case "$1-$drafts" in
+    keycloak-* | all-*01*) run_keycloak || { failed="$failed keycloak"; stop; } ;;
+esac
 case "$1-$drafts" in
     all-*01*)
         # Started with options that no mode has, by the suites themselves; keys published by an agent are draft 01's.

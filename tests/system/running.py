@@ -50,6 +50,8 @@ class System:
     issuer: str
     gateway: str
     state: Path | None
+    idp: str = "dev"
+    """Which identity provider the demo brought."""
     open_consent: bool = False
     """Whether consents are decided without a login."""
 
@@ -115,8 +117,12 @@ def _given(mode: str, options: tuple[str, ...]) -> System | None:
     running = settings.get("mode")
     if running != mode:
         raise RuntimeError(f"these suites need the mode {mode}; the system in AAUTH_DEMO_STATE runs {running or 'not'}")
-    draft = settings["draft"]
-    return replace(_system(mode, Path(named)), draft=draft, open_consent=settings.get("consent") == "open")
+    return replace(
+        _system(mode, Path(named)),
+        draft=settings["draft"],
+        idp=settings["idp"],
+        open_consent=settings.get("consent") == "open",
+    )
 
 
 def _system(mode: str, state: Path | None) -> System:
