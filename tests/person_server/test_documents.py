@@ -56,6 +56,26 @@ async def test_a_request_is_shown_with_the_words_of_who_asks_and_of_the_resource
         "status": "pending",
         "created_at": datetime.fromtimestamp(now, UTC).isoformat(),
         "expires_at": datetime.fromtimestamp(now + 600, UTC).isoformat(),
+    } | {
+        "type": "auth",
+        "account": None,
+        "granted_scopes": None,
+        "code": code_of(first),
+        "seen": shown["seen"],
+        "agent": {
+            "agent_id": agent.agent_id,
+            "agent_name": "backend",
+            "provider": ISSUER,
+            "known_since": datetime.fromtimestamp(now, UTC).isoformat(),
+        },
+        "acting_for": [],
+        "resource_description": "",
+        "resource_logo": None,
+        "resource_verified": {"metadata": True, "signature": True, "encrypted": False},
+        "discloses": {},
+        "asked_every_time": [],
+        "durations": ["once", "hour", "day", "until_revoked"],
+        "default_duration": "once",
     }
 
 
@@ -119,7 +139,7 @@ async def test_issued_tokens_are_listed_by_their_claims_and_never_themselves(wor
 async def test_consent_rules_are_read_added_and_taken_back_in_both_kinds(world: World) -> None:
     agent, person, resource = await world.agent(), await world.person(), world.resource()
     path, csrf = "/admin/consent-scopes", {"X-CSRF-Token": await person.csrf()}
-    at_first = {"scopes": ["a:write"], "prefixes": ["email.", "profile.", "user."], "never_asked": []}
+    at_first = {"scopes": ["a:write"], "prefixes": ["email.", "profile.", "user."], "never_asked": [], "step_up": []}
     assert (await person.client.get(path)).json() == at_first
 
     added = await person.post(path, {"scope": "a:read"})
