@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from aauthkit.agent.identity import stable_key_in
+from aauthkit.keys import fingerprint
 from tests.browser.conftest import Visits
 from tests.browser.visitor import RUN, run_in
 from tests.system.evidence import is_a_market_analysis, is_a_plan
@@ -123,7 +124,7 @@ def test_a_rule_made_in_the_settings_asks_at_the_second_hop_with_the_same_code(v
     visitor.sign_in()
     settings = visitor.at_person_server("/ui/settings")
     settings.get_by_label("Ask me about").fill("market-analysis:analyze")
-    settings.get_by_role("button", name="Add").click()
+    settings.get_by_role("button", name="Add", exact=True).click()
     rule = settings.get_by_role("row").filter(has_text="market-analysis:analyze")
     rule.wait_for()
     visitor.look(settings, "settings")
@@ -135,7 +136,7 @@ def test_a_rule_made_in_the_settings_asks_at_the_second_hop_with_the_same_code(v
     visitor.look(visitor.desk, "asked-at-the-second-hop")
     question = visitor.question()
     assert question.locator(".code").inner_text() == second
-    assert question.get_by_text("Market-Analysis Agent").is_visible()
+    assert question.get_by_text("Market-Analysis Agent").first.is_visible()
     assert question.get_by_text("Analyse demand and inventory").is_visible()
     visitor.look(question, "question-at-the-second-hop")
     question.get_by_role("button", name="Allow", exact=True).click()
@@ -157,10 +158,11 @@ def test_an_agent_without_a_ticket_appears_and_is_let_in_by_its_key(
     with newcomer(system, tmp_path, "Agent at the door") as agent:
         # The page notices by itself.
         waiting = agents.get_by_role("listitem").filter(has_text="Agent at the door")
-        waiting.get_by_text(stable_key_in(tmp_path).thumbprint).wait_for()
+        waiting.get_by_text(fingerprint(stable_key_in(tmp_path).thumbprint)).wait_for()
         visitor.look(agents, "agent-at-the-door")
         waiting.get_by_role("button", name="Approve").click()
         agent.enrolled().result(PATIENCE_SECONDS)
+        agents.get_by_role("link", name="Look closer at Agent at the door").click()
         agents.get_by_text(str(agent.agent_id)).wait_for()
     visitor.look(agents, "agents")
     visitor.look(visitor.at_person_server("/ui/requests"), "requests")
@@ -176,7 +178,7 @@ def test_a_revoked_agent_says_so_and_gets_nothing(visits: Visits, system: System
     agents = visitor.at_person_server("/ui/")
     mine = agents.get_by_role("listitem").filter(has_text=BACKEND_AGENT)
     mine.get_by_role("button", name="Revoke").click()
-    mine.get_by_text("Revoked").wait_for()
+    agents.get_by_role("heading", name="Revoked", exact=True).wait_for()
     visitor.look(agents, "revoked")
     try:
         visitor.order("Laptops for nobody")

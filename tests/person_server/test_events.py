@@ -91,7 +91,7 @@ async def test_the_stream_ends_with_the_session(world: World) -> None:
     async with streaming(person) as stream:
         await person.client.post("/ui/logout", data={"csrf_token": await person.csrf()})
         await stream.end()
-    assert (await person.client.get("/person/events")).status_code == 401
+    assert (await person.client.get("/person/events")).status_code == 204
 
 
 @pytest.mark.attack
@@ -104,7 +104,8 @@ async def test_the_stream_ends_when_the_session_has_run_out(world: World) -> Non
 
 @pytest.mark.attack
 async def test_nobody_signed_in_hears_nothing(world: World) -> None:
-    assert (await world.browser().get("/person/events")).status_code == 401
+    unheard = await world.browser().get("/person/events")
+    assert (unheard.status_code, unheard.content) == (204, b"")
     assert (await world.browser().get("/person/waiting")).status_code == 401
     refused = await world.automation().get("/person/events")
     assert (refused.status_code, refused.json()["error"]) == (403, "authorization_denied")

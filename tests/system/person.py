@@ -18,6 +18,8 @@ from tests.system.running import System, without
 # How long a run may take before the suite gives up on it; the system itself answers within a second or two.
 PATIENCE_SECONDS = 45.0
 ENDED = ("completed", "failed")
+# The tokens that were issued before the backend was last begun anew; it holds none of them.
+_FORGOTTEN: set[str] = set()
 
 
 class Person:
@@ -191,6 +193,12 @@ class Person:
             assert taken_back.status_code in (200, 204), taken_back.text
         return len(answer.json())
 
+    def issued(self) -> frozenset[str]:
+        """The tokens that were issued for this person, by their `jti`."""
+        answer = self._http.get(f"{self._system.person_server}/admin/issued-tokens")
+        assert answer.status_code == 200, answer.text
+        return frozenset(token["jti"] for token in answer.json())
+
     @contextmanager
     def always_asked_for(self, scope: str) -> Iterator[None]:
         """The person wants to be asked for this scope, for as long as this lasts."""
@@ -226,8 +234,10 @@ def code_in(url: str) -> str:
 
 def begin_with_nothing_granted(system: System, person: Person) -> None:
     """What was granted before is remembered by the person server, which forgets when told to, and by the backend, which
-    forgets when it dies.
+    forgets when it dies; what was granted only once is in the backend's hands alone.
     """
-    if person.withdraw_consents():
+    withdrawn, issued = person.withdraw_consents(), person.issued()
+    if withdrawn or not issued <= _FORGOTTEN:
         with without(system, "backend"):
             pass
+    _FORGOTTEN.update(issued)

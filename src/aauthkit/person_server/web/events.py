@@ -77,14 +77,18 @@ class Events:
         {
             200: Answer(
                 shape=TEXT, media_type="text/event-stream", about="Each event is `{kind, id}`, its id a version."
-            )
+            ),
+            204: Answer(about="Nobody is signed in: there is nothing to come back for."),
         },
         query={"seen": TEXT},
         refuses=(403, 429),
     )
     async def events(self, request: Request) -> Response:
         """`?seen=` is the version the page shows; a browser that comes back says `Last-Event-ID` instead."""
-        signed_in = await self._sessions.required(request)
+        signed_in = await self._sessions.who(request)
+        if signed_in is None:
+            # What tells a browser to stop asking (HTML, "server-sent events"); a 401 it would note as our fault.
+            return Response(status_code=204)
         if signed_in.session is None:
             raise PolicyDenied("Events are for a browser's session; a program asks for /person/waiting.")
         person_id = signed_in.person.id
