@@ -18,29 +18,36 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import httpx2
-from sqlalchemy import insert, text, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import Table, insert, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from aauthkit.agent_provider.storage import schema as provider_schema
 from aauthkit.cli.person.state import migrated_database
 from aauthkit.clock import FixedClock
 from aauthkit.keys import b64url_encode
 from aauthkit.person_server.audit import GENESIS, Event, Kind, Outcome, row_hash
+from aauthkit.person_server.states import State
 from aauthkit.person_server.storage import DecisionStore, PersonStore
 from aauthkit.person_server.storage import audit as log
 from aauthkit.person_server.storage.audit_schema import audit, audit_head
 from aauthkit.person_server.storage.audit_search import AuditReader, Filter
+from aauthkit.person_server.storage.schema import consents, issued_tokens, pending_requests
 from aauthkit.person_server.storage.telling import Names
+from tests.person_server import world
 from tests.person_server.test_storage import issued
 from tests.person_server.world import IDP, START, World, on_postgresql, world_at
 
 SECONDS_A_ROW = 20
 RESOURCES = 40
 ROOT = Path(__file__).parent.parent
+# Of what the pages list beside the log: agreements that hold, tokens, requests that are over, that wait, and that ran
+# out of time without anybody looking.
+CONSENTS, ISSUED, PAST, WAITING, OVERDUE = 20_000, 100_000, 50_000, 100, 100
 _CHUNK = 5_000
 _REPEATS = 15
 
@@ -117,6 +124,85 @@ async def fill(engine: AsyncEngine, person_id: str, rows: int, agents: int) -> N
         await connection.commit()
 
 
+async def fill_lists(engine: AsyncEngine, person_id: str, agents: int) -> None:
+    """What the other pages list, spread over the agents and resources."""
+    async with engine.begin() as connection:
+        await _fill_one(connection, consents, (_consent(person_id, n, agents) for n in range(CONSENTS)))
+        await _fill_one(connection, issued_tokens, (_issued(person_id, n, agents) for n in range(ISSUED)))
+        states = [State.DELIVERED] * PAST + [State.WAITING] * (WAITING + OVERDUE)
+        rows = (_request(person_id, n, agents, state) for n, state in enumerate(states))
+        await _fill_one(connection, pending_requests, rows)
+    async with engine.connect() as connection:
+        await connection.execute(text("ANALYZE"))
+        await connection.commit()
+
+
+async def _fill_one(connection: AsyncConnection, table: Table, rows: Iterator[dict[str, Any]]) -> None:
+    while some := list(islice(rows, _CHUNK)):
+        await connection.execute(insert(table), some)
+
+
+def _common(person_id: str, number: int, agents: int) -> dict[str, Any]:
+    return {
+        "person_id": person_id,
+        "agent_issuer": world.ISSUER,
+        "agent": agent_id(number % agents),
+        "resource": f"https://resource{number // agents}.example",
+        "scope": "supply-chain:optimize",
+    }
+
+
+def _consent(person_id: str, number: int, agents: int) -> dict[str, Any]:
+    return _common(person_id, number, agents) | {
+        "id": f"consent-{number}",
+        "via": "",
+        "single_use": False,
+        "granted_at": START - number,
+        "expires_at": None,
+        "account": "",
+        "request_id": f"request-{number}",
+    }
+
+
+def _issued(person_id: str, number: int, agents: int) -> dict[str, Any]:
+    return _common(person_id, number, agents) | {
+        "jti": f"issued-{number}",
+        "agent_jkt": thumbprint(number % agents),
+        "act": "{}",
+        "draft": "11",
+        "issued_at": START - number,
+        "expires_at": START - number + 3600,
+    }
+
+
+def _request(person_id: str, number: int, agents: int, state: State) -> dict[str, Any]:
+    waits = state is State.WAITING
+    lasts = 600 if number < PAST + WAITING else -1
+    return _common(person_id, number, agents) | {
+        "id": f"request-{number}",
+        **{name: f"{name}-{number}" for name in ("request_key", "handle_hash", "code_hash")},
+        "state": state,
+        "outcome": None if waits else State.APPROVED,
+        "agent_name": f"Agent {number % agents}",
+        "agent_jkt": thumbprint(number % agents),
+        "resource_name": f"Resource {number // agents}",
+        "asked_scope": "supply-chain:optimize",
+        "scope_descriptions": "{}",
+        "justification": "",
+        "via": "",
+        "draft": "11",
+        "resource_token_expires_at": START + 600,
+        "created_at": START - (0 if waits else 1 + number),
+        "expires_at": START + lasts,
+        "kind": "auth",
+        "principal": agent_id(number % agents),
+        "prompt": "",
+        "capabilities": "[]",
+        "resource_words": "{}",
+        "agent_words": "{}",
+    }
+
+
 async def timed(work: Callable[[], Awaitable[Any]]) -> list[float]:
     """Milliseconds of each repeat; the first, which warms, is left out."""
     await work()
@@ -133,8 +219,8 @@ def shown(name: str, milliseconds: Sequence[float]) -> None:
     print(f"| {name} | {statistics.median(milliseconds):.0f} ms | {p95:.0f} ms |", flush=True)
 
 
-async def measure(world: World, engine: AsyncEngine, rows: int) -> None:
-    client = world.automation()
+async def measure(running: World, engine: AsyncEngine, rows: int) -> None:
+    client = running.automation()
     recent = "2026-11-01"
 
     async def get(path: str) -> httpx2.Response:
@@ -142,11 +228,19 @@ async def measure(world: World, engine: AsyncEngine, rows: int) -> None:
         assert answer.status_code == 200, (path, answer.status_code, answer.text[:300])
         return answer
 
+    begin = time.perf_counter()
+    await get("/ui/requests")
+    closing = f"the first look at requests, which closes {OVERDUE} that ran out of time"
+    print(f"{closing}: {(time.perf_counter() - begin) * 1000:.0f} ms\n")
     print("| page | median | p95 |\n|---|---|---|")
     for name, path in (
         ("agents", "/ui/"),
+        ("one agent", f"/ui/agents/{agent_id(7)}"),
         ("requests", "/ui/requests"),
+        ("a request to decide", f"/ui/requests/request-{PAST}"),
+        ("inbox", "/ui/inbox"),
         ("settings", "/ui/settings"),
+        ("how much waits, as an open page asks", "/person/waiting"),
         ("activity", "/ui/activity"),
         ("activity of one agent", f"/ui/activity?agent={agent_id(7)}"),
         ("activity of one kind", "/ui/activity?kind=request"),
@@ -158,7 +252,7 @@ async def measure(world: World, engine: AsyncEngine, rows: int) -> None:
         ("the last page", f"/ui/activity?after={int(START) - (rows - 60) * SECONDS_A_ROW}-61"),
     ):
         shown(name, await timed(lambda path=path: get(path)))  # type: ignore[misc]
-    await _token_cost(world, engine)
+    await _token_cost(running, engine)
     reader = AuditReader(engine)
     before, begin, count = _memory(), time.perf_counter(), 0
     async for some in reader.all(Filter(person_id=None)):
@@ -171,10 +265,10 @@ async def measure(world: World, engine: AsyncEngine, rows: int) -> None:
     print(f"verify: {found.count} rows in {time.perf_counter() - begin:.0f} s, {found.broken or 'whole'}", flush=True)
 
 
-async def _token_cost(world: World, engine: AsyncEngine) -> None:
+async def _token_cost(running: World, engine: AsyncEngine) -> None:
     """A token's record with and without the row that tells of it, in the same run."""
-    store = DecisionStore(engine, world.clock)
-    person = (await PersonStore(engine, world.clock).named("mcp-user", IDP)).id
+    store = DecisionStore(engine, running.clock)
+    person = (await PersonStore(engine, running.clock).named("mcp-user", IDP)).id
     numbers = iter(range(10**6))
 
     async def record() -> None:
@@ -206,15 +300,16 @@ async def one(database: str | None, rows: int, agents: int) -> None:
         state, clock = Path(folder), FixedClock(START)
         if database is not None:
             on_postgresql.urls[state] = database
-        async with world_at(state, clock=clock, database=database) as world:
-            assert (await world.automation().get("/person/me")).status_code == 200
+        async with world_at(state, clock=clock, database=database) as running:
+            assert (await running.automation().get("/person/me")).status_code == 200
             async with migrated_database(state, database, clock) as engine:
                 person = (await PersonStore(engine, clock).named("mcp-user", IDP)).id
                 begin = time.perf_counter()
                 await fill(engine, person, rows, agents)
+                await fill_lists(engine, person, agents)
                 size = "" if database else f", {(state / 'person.db').stat().st_size / 1e6:.0f} MB"
                 print(f"filled in {time.perf_counter() - begin:.0f} s{size}\n", flush=True)
-                await measure(world, engine, rows)
+                await measure(running, engine, rows)
 
 
 def main() -> None:

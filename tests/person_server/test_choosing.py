@@ -188,6 +188,8 @@ async def test_until_revoked_has_no_end_but_the_persons_and_a_token_still_has(ch
     claims = await chosen.granted(await chosen.ask(), remember="until_revoked")
     assert claims["exp"] - claims["iat"] <= 3600
     assert {(c["expires_at"], c["once"]) for c in await chosen.consents()} == {(None, False)}
+    for path in ("/ui/requests", f"/ui/agents/{chosen.agent.agent_id}"):
+        assert "no end" in (await chosen.person.client.get(path)).text, path
     chosen.world.pass_time(days=400)
     await renewed(chosen)
     assert (await chosen.ask()).status_code == 200

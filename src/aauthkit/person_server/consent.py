@@ -235,8 +235,8 @@ class Consents:
         """CONTRACT §6: who guesses past the limit ends what they were guessing at, which can only be their own."""
         if decider.person_id is None:
             return
-        for request in await self.decisions.requests_of(decider.person_id):
-            if request.state in OPEN and await self.conversation.end(request.id, State.FAILED):
+        for request in await self.decisions.open_requests_of(decider.person_id):
+            if await self.conversation.end(request.id, State.FAILED):
                 self.changes.announce(request.id)
 
     async def _say_if_failed(self, decider: Decider, typed_code: str) -> None:

@@ -9,10 +9,24 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, and_, delete, func, insert, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Table,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aauthkit.database import one_at_a_time, reading, writing
@@ -49,14 +63,54 @@ class ConsentStore(Store):
         once = frozenset(scope for scope, single_use in found.items() if single_use)
         return Standing(agreed=frozenset(found), once=once, left_out=refused)
 
-    async def consents_of(self, person_id: str) -> list[Consent]:
+    async def consents_of(self, person_id: str, *, agent: str | None = None) -> list[Consent]:
+        """Everything the person agreed to that holds, or all of it for one ``agent``."""
+        own = and_(consents.c.person_id == person_id, _lasts(self._clock.now()))
         query = (
             select(consents)
-            .where(consents.c.person_id == person_id, _lasts(self._clock.now()))
+            .where(own if agent is None else and_(own, consents.c.agent == agent))
             .order_by(consents.c.granted_at.desc(), consents.c.scope)
         )
         async with reading(self._engine) as connection:
             return [_consent(row) for row in await connection.execute(query)]
+
+    async def consents_by_holder(
+        self, person_id: str, *, most: int, before: tuple[float, str] | None = None
+    ) -> list[list[Consent]]:
+        """What holds, all of one holder together, the one with the newest agreement first; ``most`` holders.
+
+        The first of each is its newest. ``before`` is when that of the last holder of the page before was made, and
+        its id.
+        """
+        now, newer = self._clock.now(), consents.alias()
+        place = tuple_(consents.c.granted_at, consents.c.id)
+        same_holder = and_(*(newer.c[name] == consents.c[name] for name in Holder.__dataclass_fields__))
+        later = tuple_(newer.c.granted_at, newer.c.id) > place
+        heads = (
+            select(consents)
+            .where(
+                consents.c.person_id == person_id,
+                _lasts(now),
+                ~exists().where(same_holder, _lasts(now, newer), later),
+                *([] if before is None else [place < before]),
+            )
+            .order_by(consents.c.granted_at.desc(), consents.c.id.desc())
+            .limit(most)
+        )
+        async with reading(self._engine) as connection:
+            holders = [_holder(row) for row in await connection.execute(heads)]
+            if not holders:
+                return []
+            about = tuple_(*(consents.c[name] for name in Holder.__dataclass_fields__))
+            rows = await connection.execute(
+                select(consents)
+                .where(about.in_([astuple(holder) for holder in holders]), _lasts(now))
+                .order_by(consents.c.granted_at.desc(), consents.c.id.desc())
+            )
+            found: dict[Holder, list[Consent]] = {holder: [] for holder in holders}
+            for row in rows:
+                found[_holder(row)].append(_consent(row))
+        return [agreed for agreed in found.values() if agreed]
 
     async def left_out_of(self, person_id: str) -> list[LeftOut]:
         """What the person is not asked about at the moment, because they left it out."""
@@ -223,8 +277,8 @@ def _about(table: Table, holder: Holder) -> ColumnElement[bool]:
     return and_(*(table.c[name] == value for name, value in asdict(holder).items()))
 
 
-def _lasts(now: float) -> ColumnElement[bool]:
-    return or_(consents.c.expires_at.is_(None), consents.c.expires_at > now)
+def _lasts(now: float, table: FromClause = consents) -> ColumnElement[bool]:
+    return or_(table.c.expires_at.is_(None), table.c.expires_at > now)
 
 
 def _uncollected(holder: Holder) -> ColumnElement[bool]:

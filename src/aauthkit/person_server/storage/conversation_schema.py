@@ -21,7 +21,7 @@ inbox_items = Table(
     Column("handle_hash", Text, nullable=False, unique=True),
     Column("code_hash", Text, nullable=False, unique=True),
     Column("state", Text, nullable=False),
-    Column("person_id", Text, ForeignKey("ps_persons.id"), nullable=False, index=True),
+    Column("person_id", Text, ForeignKey("ps_persons.id"), nullable=False),
     Column("agent_issuer", Text, nullable=False),
     Column("agent", Text, nullable=False),
     Column("agent_name", Text, nullable=False),
@@ -42,6 +42,8 @@ inbox_items = Table(
     Column("delivered_at", Double),
     Column("polled_at", Double),
     Index("ix_ps_inbox_agent", "agent_issuer", "agent"),
+    Index("ix_ps_inbox_person_created", "person_id", "created_at"),
+    Index("ix_ps_inbox_person_state", "person_id", "state"),
 )
 
 # A person's standing answer to one action of one agent (AAuth-11 §7.7).

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -32,6 +32,9 @@ from aauthkit.person_server.storage.schema import pending_requests
 from aauthkit.person_server.storage.store import Store
 from aauthkit.person_server.storage.telling import ENDS, of_request
 from aauthkit.tokens.resource import ResourceInteraction
+
+# Requests closed in one look, each with its row in the log: some milliseconds, for which other writers wait.
+_MOST_CLOSED = 200
 
 
 class TooManyRequests(Exception):
@@ -96,15 +99,39 @@ class RequestStore(Store):
 
         What waits is bounded for each agent; what is over is not, and would push the request of another agent out.
         """
-        own = select(pending_requests).where(pending_requests.c.person_id == person_id)
-        newest, waits = pending_requests.c.created_at.desc(), pending_requests.c.state.in_(OPEN)
+        found = [*await self.open_requests_of(person_id), *await self.past_requests_of(person_id, limit=limit)]
+        return sorted(found, key=lambda request: request.created_at, reverse=True)
+
+    async def open_requests_of(self, person_id: str) -> list[PendingRequest]:
+        """All that wait for the person, newest first."""
+        await self._close_overdue(person_id)
+        query = (
+            select(pending_requests)
+            .where(
+                pending_requests.c.person_id == person_id,
+                pending_requests.c.state.in_(OPEN),
+                pending_requests.c.expires_at > self._clock.now(),
+            )
+            .order_by(pending_requests.c.created_at.desc(), pending_requests.c.id.desc())
+        )
         async with reading(self._engine) as connection:
-            rows = [
-                *await connection.execute(own.where(waits).order_by(newest)),
-                *await connection.execute(own.where(~waits).order_by(newest).limit(limit)),
-            ]
-        found = sorted((_request(row) for row in rows), key=lambda request: request.created_at, reverse=True)
-        return [await self._current(request) for request in found]
+            return [_request(row) for row in await connection.execute(query)]
+
+    async def past_requests_of(
+        self, person_id: str, *, limit: int, before: tuple[float, str] | None = None
+    ) -> list[PendingRequest]:
+        """What is over, newest first; ``before`` is when the last one of the page before was made, and its id."""
+        place = tuple_(pending_requests.c.created_at, pending_requests.c.id)
+        query = (
+            select(pending_requests)
+            .where(pending_requests.c.person_id == person_id, pending_requests.c.state.not_in(OPEN))
+            .order_by(pending_requests.c.created_at.desc(), pending_requests.c.id.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            query = query.where(place < before)
+        async with reading(self._engine) as connection:
+            return [_request(row) for row in await connection.execute(query)]
 
     async def arrive(self, pending_id: str) -> None:
         """The person opened the request."""
@@ -142,6 +169,31 @@ class RequestStore(Store):
                 await tell_end(connection, pending_id, target)
             return moved
 
+    async def _close_overdue(self, person_id: str) -> None:
+        """All of the person's whose time is over, some hundred in one transaction; the next look finds the others."""
+        overdue = and_(
+            pending_requests.c.person_id == person_id,
+            pending_requests.c.state.in_(OPEN),
+            pending_requests.c.expires_at <= self._clock.now(),
+        )
+        async with reading(self._engine) as connection:
+            if (await connection.execute(select(pending_requests.c.id).where(overdue).limit(1))).first() is None:
+                return
+        async with writing(self._engine) as connection:
+            held = select(pending_requests).where(overdue).limit(_MOST_CLOSED).with_for_update(skip_locked=True)
+            found = [_request(row) for row in await connection.execute(held)]
+            ends = {request.id: _end_out_of_time(request) for request in found}
+            for target in sorted(set(ends.values())):
+                await connection.execute(
+                    update(pending_requests)
+                    .where(
+                        pending_requests.c.id.in_([each for each, end in ends.items() if end is target]),
+                        pending_requests.c.state.in_(sources_of(target)),
+                    )
+                    .values(state=target, outcome=target, decided_at=self._clock.now())
+                )
+            await audit.append(connection, *(of_request(request, ENDS[ends[request.id]]) for request in found))
+
     async def _waiting(self, connection: AsyncConnection, request: NewRequest) -> int:
         """How many requests of the same agent, or of the intermediary, a person may still decide."""
         query = select(func.count()).where(
@@ -164,8 +216,7 @@ class RequestStore(Store):
         """The request as it is now: one whose time is over is closed by whoever looks first."""
         if request.state not in OPEN or request.expires_at > self._clock.now():
             return request
-        # §10.1.1: what ended with a token it depends on has expired, whether or not the person was looking.
-        await self._close(request.id, State.EXPIRED if request.ended_by_token else out_of_time(request.state))
+        await self._close(request.id, _end_out_of_time(request))
         return await self._find(pending_requests.c.id == request.id) or request
 
     def _row(self, request: NewRequest) -> dict[str, Any]:
@@ -208,6 +259,11 @@ async def tell_end(connection: AsyncConnection, pending_id: str, target: State, 
 async def pending(connection: AsyncConnection, condition: Any) -> PendingRequest | None:
     row = (await connection.execute(select(pending_requests).where(condition))).first()
     return None if row is None else _request(row)
+
+
+def _end_out_of_time(request: PendingRequest) -> State:
+    # §10.1.1: what ended with a token it depends on has expired, whether or not the person was looking.
+    return State.EXPIRED if request.ended_by_token else out_of_time(request.state)
 
 
 def _makes_way(known: PendingRequest, again_after: float, now: float) -> bool:

@@ -57,7 +57,7 @@ pending_requests = Table(
     Column("handle_hash", Text, nullable=False, unique=True),
     Column("code_hash", Text, nullable=False, unique=True),
     Column("state", Text, nullable=False),
-    Column("person_id", Text, ForeignKey("ps_persons.id"), nullable=False, index=True),
+    Column("person_id", Text, ForeignKey("ps_persons.id"), nullable=False),
     Column("agent_issuer", Text, nullable=False),
     Column("agent", Text, nullable=False),
     Column("agent_name", Text, nullable=False),
@@ -97,6 +97,9 @@ pending_requests = Table(
     Column("resource_interaction", Text),
     Column("ended_by", Text),
     Column("granted_scope", Text),
+    Index("ix_ps_pending_person_created", "person_id", "created_at", "id"),
+    Index("ix_ps_pending_person_state", "person_id", "state"),
+    Index("ix_ps_pending_principal", "agent_issuer", "principal", "state"),
 )
 
 # What a person agreed to, scope by scope, so that a fresh resource token does not ask again. `via` is the chain the
@@ -122,6 +125,7 @@ consents = Table(
     Column("request_id", Text),
     Column("used_at", Double),
     Index("uq_ps_consents", "person_id", "agent_issuer", "agent", "resource", "scope", "via", "account", unique=True),
+    Index("ix_ps_consents_granted", "person_id", "granted_at", "id"),
 )
 
 # Scopes a person left out of what they allowed, for as long as they are not asked about them again. Whom and what the

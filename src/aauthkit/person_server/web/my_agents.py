@@ -33,9 +33,9 @@ from aauthkit.keys import fingerprint
 from aauthkit.person_server.my_agents import PAGE, Listed, MyAgents
 from aauthkit.person_server.ports import KnownAgent, WaitingEnrolment
 from aauthkit.person_server.settings import PersonServerSettings
-from aauthkit.person_server.states import OPEN
 from aauthkit.person_server.storage import DecisionStore
 from aauthkit.person_server.storage.uses import Use
+from aauthkit.person_server.watching import Kind
 from aauthkit.person_server.web.person import RECIPIENT, REVOKED, recipients_json
 from aauthkit.person_server.web.presentation import when
 from aauthkit.person_server.web.sessions import CSRF_HEADER, Sessions, SignedIn
@@ -142,14 +142,14 @@ class AgentPages(Showing):
             text=text,
             number=number,
             per_page=PAGE,
-            open_requests=[r for r in await self._decisions.requests_of(signed_in.person.id) if r.state in OPEN],
+            open_requests=signed_in.view.waiting(Kind.REQUEST) if signed_in.view else 0,
         )
 
     @page
     async def show_agent(self, request: Request) -> Response:
         signed_in, agent_id = await self._sessions.required(request), request.path_params["agent_id"]
         detail = await self._agents.detail(signed_in.person.id, agent_id)
-        agreed = [c for c in await self._decisions.consents_of(signed_in.person.id) if c.agent == agent_id]
+        agreed = await self._decisions.consents_of(signed_in.person.id, agent=agent_id)
         return self.show("agent.html", signed_in, detail=detail, agent=detail.listed.agent, consents=agreed)
 
     @page

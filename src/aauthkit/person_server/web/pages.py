@@ -6,7 +6,9 @@ notices that something new waits.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -19,13 +21,16 @@ from aauthkit.person_server.policy import KINDS, RESOURCE, STEP_UP_KINDS, rule_v
 from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.revocation.service import RevocationService
 from aauthkit.person_server.settings import PersonServerSettings
-from aauthkit.person_server.states import OPEN
 from aauthkit.person_server.storage import DecisionStore, RuleStore
 from aauthkit.person_server.web.person import stop_asking
 from aauthkit.person_server.web.remembering import remembered
 from aauthkit.person_server.web.sessions import Sessions, SignedIn
 from aauthkit.person_server.web.showing import Showing, local_page, one_of, page, text_in
 from aauthkit.serving import read_body
+
+_PAGE = 50
+# A place in a list, as pages write it: when, and the identifier of what was made then.
+_PLACE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)-([0-9A-Za-z_-]{1,64})")
 
 
 class Pages(Showing):
@@ -72,17 +77,23 @@ class Pages(Showing):
     @page
     async def requests(self, request: Request) -> Response:
         signed_in = await self._sessions.required(request)
-        found = await self._decisions.requests_of(signed_in.person.id)
+        person_id = signed_in.person.id
+        agreed_before, past_before = _place_in(request, "agreed"), _place_in(request, "before")
+        # One more than is shown tells whether there are any more.
+        agreed = await self._decisions.consents_by_holder(person_id, most=_PAGE + 1, before=agreed_before)
+        past = await self._decisions.past_requests_of(person_id, limit=_PAGE + 1, before=past_before)
+        shown = [consent for group in agreed[:_PAGE] for consent in group]
+        left_out = await self._decisions.left_out_of(person_id)
         return self.show(
             "requests.html",
             signed_in,
-            waiting=[r for r in found if r.state in OPEN],
-            past=[r for r in found if r.state not in OPEN],
-            remembered=remembered(
-                await self._decisions.consents_of(signed_in.person.id),
-                await self._decisions.left_out_of(signed_in.person.id),
-                await self._names(signed_in),
-            ),
+            waiting=await self._decisions.open_requests_of(person_id),
+            past=past[:_PAGE],
+            remembered=remembered(shown, left_out, await self._names(signed_in), others=agreed_before is None),
+            older=_older("before", (past[_PAGE - 1].created_at, past[_PAGE - 1].id)) if len(past) > _PAGE else "",
+            older_remembered=_older("agreed", (agreed[_PAGE - 1][0].granted_at, agreed[_PAGE - 1][0].id))
+            if len(agreed) > _PAGE
+            else "",
         )
 
     @page
@@ -175,3 +186,13 @@ class Pages(Showing):
         self._sessions.check_fresh(signed_in)
         if not await self._rules.remove_rule(signed_in.person.id, kind, value):
             raise NotFound("You made no such rule; what this server says holds for everybody.")
+
+
+def _place_in(request: Request, name: str) -> tuple[float, str] | None:
+    """Where a list goes on; what is no place is where it begins."""
+    found = _PLACE.fullmatch(request.query_params.get(name, ""))
+    return (float(found[1]), found[2]) if found else None
+
+
+def _older(name: str, place: tuple[float, str]) -> str:
+    return urlencode({name: f"{place[0]!r}-{place[1]}"})

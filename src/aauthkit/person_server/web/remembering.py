@@ -19,13 +19,19 @@ class Remembered:
     left_out: tuple[LeftOut, ...]
 
 
-def remembered(consents: Iterable[Consent], left_out: Iterable[LeftOut], names: Mapping[str, str]) -> list[Remembered]:
-    """In the order they come, the newest agreement first; ``names`` are those of the person's agents."""
+def remembered(
+    consents: Iterable[Consent], left_out: Iterable[LeftOut], names: Mapping[str, str], *, others: bool = True
+) -> list[Remembered]:
+    """In the order they come, the newest agreement first; ``names`` are those of the person's agents.
+
+    What was left out stands beside what was agreed to; with ``others`` also where that is not in ``consents``.
+    """
     groups: dict[Holder, tuple[list[Consent], list[LeftOut]]] = {}
     for consent in consents:
         groups.setdefault(_holder(consent), ([], []))[0].append(consent)
     for left in left_out:
-        groups.setdefault(_holder(left), ([], []))[1].append(left)
+        if others or _holder(left) in groups:
+            groups.setdefault(_holder(left), ([], []))[1].append(left)
     return [
         Remembered(
             holder=holder,
