@@ -50,6 +50,7 @@ class Stage:
 async def look(page: Page, name: str) -> None:
     """Everybody can use it, and nothing is cut off at the side; and a picture for whoever wants to see it."""
     if shots := os.environ.get("SHOTS"):
+        await page.evaluate("scrollTo(0, 0)")
         await page.screenshot(path=f"{shots}/{name}.png", full_page=True)
     assert await accessibility_problems(page) == [], name
 
