@@ -62,7 +62,7 @@ async def test_a_person_sees_where_they_are_signed_in(world: World) -> None:
     assert found[1]["signed_in_at"] == "2026-11-21T22:26:40+00:00"
     page = await laptop.client.get("/ui/sessions")
     assert "Safari on iPhone" in page.text
-    assert "Firefox on Linux <strong>(this one)</strong>" in page.text
+    assert 'Firefox on Linux <span class="badge good">this one</span>' in page.text
 
 
 async def test_one_session_is_ended_from_another(world: World) -> None:

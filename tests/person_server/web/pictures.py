@@ -31,7 +31,8 @@ async def _pictures(folder: Path, wanted: frozenset[str], *, phone: bool) -> Non
         await page.evaluate("scrollTo(0, 0)")
         await page.evaluate("document.activeElement?.blur()")
         size = page.viewport_size or {"width": 0, "height": 0}
-        height = min(_LONGEST_ON_PHONE if phone else _LONGEST, await page.evaluate("document.documentElement.scrollHeight"))
+        longest, whole = _LONGEST_ON_PHONE if phone else _LONGEST, "document.documentElement.scrollHeight"
+        height = min(longest, await page.evaluate(whole))
         clip = {"x": 0, "y": 0, "width": size["width"], "height": height}
         path = folder / f"person-server-{name}{'-phone' if phone else ''}.png"
         await page.screenshot(path=path, full_page=True, clip=clip)  # type: ignore[arg-type]
@@ -45,7 +46,6 @@ async def _pictures(folder: Path, wanted: frozenset[str], *, phone: bool) -> Non
 
 
 async def _main(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     await _pictures(folder, DESKTOP, phone=False)
     await _pictures(folder, PHONE_DARK, phone=True)
 

@@ -171,9 +171,7 @@ async def _consent(who: Walker, agent: TalkingAgent, calendar: NativeResource, s
     await page.locator("#ask").click()
     await page.get_by_text("Waiting for the agent's answer").wait_for()
     await agent.poll(pending.headers["location"], wait=1)
-    await agent.respond(
-        pending, action="clarification_response", clarification_response="To send you the *itinerary*."
-    )
+    await agent.respond(pending, action="clarification_response", clarification_response="To send you the *itinerary*.")
     await page.get_by_text("To send you the itinerary").wait_for()
     await who.see("answered")
     await page.get_by_label("Know how to write").uncheck()
