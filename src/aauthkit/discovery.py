@@ -9,9 +9,10 @@ yields the same ``Fetch``, and the fetcher makes one of them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -143,6 +144,22 @@ class Discovery:
             self._check_current(uri)
             raise UnknownKey("The key named by the token is not published by its issuer.")
         return key
+
+    def published(
+        self, issuer: str, dwk: str, drafts: Iterable[Draft]
+    ) -> Flow[tuple[Mapping[str, Any], tuple[tuple[str, PublicKey], ...]]]:
+        """An issuer's metadata and every key of its own, by `kid`, that one of ``drafts`` can use; for whoever looks
+        before trusting it. Raises as ``key`` does."""
+        metadata = yield from self.metadata(issuer, dwk)
+        document = yield from self._document((yield from self._jwks_uri(issuer, dwk)), refresh=False)
+        listed = document.get("keys")
+        named = dict.fromkeys(
+            jwk["kid"]
+            for jwk in (listed[:_MAX_KEYS] if isinstance(listed, list) else ())
+            if isinstance(jwk, Mapping) and isinstance(jwk.get("kid"), str)
+        )
+        found = {kid: _usable(document, kid, drafts) for kid in named}
+        return metadata, tuple((kid, key) for kid, key in found.items() if key is not None)
 
     def key_at_hand(
         self, issuer: str, dwk: str, kid: str, draft: Draft, *, jwks_uri: str | None = None
@@ -287,6 +304,14 @@ def _json_document(url: str, fetched: Fetched) -> Mapping[str, Any]:
     if not isinstance(document, dict):
         raise InvalidRequest("A server named in the request publishes a document that is not an object.", debug=url)
     return document
+
+
+def _usable(document: Mapping[str, Any], kid: str, drafts: Iterable[Draft]) -> PublicKey | None:
+    for draft in drafts:
+        with contextlib.suppress(SignatureError):
+            if (key := _select(document, kid, draft)) is not None:
+                return key
+    return None
 
 
 def _select(document: Mapping[str, Any], kid: str, draft: Draft) -> PublicKey | None:

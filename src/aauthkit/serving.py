@@ -205,6 +205,10 @@ class RequestVerifier:
         self._standing = standing
         self._remembered: TokenMemory = VerifiedTokens()
 
+    def require(self, requirements: Requirements) -> None:
+        """From the next request on. What was remembered under others is not believed again (``TokenMemory``)."""
+        self._requirements = requirements
+
     async def verify(self, request: Request) -> VerifiedRequest:
         """Read and verify the request; its body is in the result's message."""
         message = message_from_scope(request.scope, await read_body(request), issuer=self._issuer)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from aauthkit.errors import UntrustedIssuer
 from aauthkit.identifiers import AgentIdentifier, host_of
+from aauthkit.keys import PublicKey
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,8 +17,14 @@ class TrustedIssuer:
     issuer: str
     domain: str | None = None
     jwks_uri: str | None = None
+    pinned: frozenset[str] | None = None
+    """Thumbprints (RFC 7638) of the only keys it is believed under; None: whatever it publishes."""
     listed: bool = True
     """False when admitted by ``Trust.any``: whoever sent the token chose this issuer."""
+
+    def may_sign_with(self, key: PublicKey) -> bool:
+        """Whether a key it publishes is one it is believed under."""
+        return self.pinned is None or key.thumbprint in self.pinned
 
     def may_issue_for(self, agent: AgentIdentifier) -> bool:
         """DESIGN §4 rule 4: an agent's domain is its issuer's host unless this entry says otherwise."""
@@ -57,6 +64,15 @@ class Trust:
         if self._any:
             return TrustedIssuer(issuer=issuer, listed=False)
         raise UntrustedIssuer("The token's issuer is not trusted here; ask the operator to add it.")
+
+    def with_also(self, entries: Iterable[TrustedIssuer]) -> Trust:
+        """The same decision with these beside it, in place of what it says of the same issuers."""
+        return Trust({**self._issuers, **{entry.issuer: entry for entry in entries}}, self._any)
+
+    @property
+    def everybody(self) -> bool:
+        """Whether it is ``any``."""
+        return self._any
 
     @property
     def issuers(self) -> tuple[TrustedIssuer, ...]:

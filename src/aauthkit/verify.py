@@ -507,6 +507,13 @@ def _check_issuer_signature(token: JWT, signer: Signer, discovery: Discovery) ->
 
 
 def _issuer_key(signer: Signer, discovery: Discovery) -> Flow[PublicKey]:
+    key = yield from _published_by(signer, discovery)
+    if not signer.entry.may_sign_with(key):
+        raise UnknownKey("The issuer is trusted here under other keys only; ask the operator to look at this one.")
+    return key
+
+
+def _published_by(signer: Signer, discovery: Discovery) -> Flow[PublicKey]:
     entry, dwk, kid, draft = signer
     at_hand = discovery.key_at_hand(entry.issuer, dwk, kid, draft, jwks_uri=entry.jwks_uri)
     if at_hand is not None:

@@ -6,7 +6,8 @@ A new endpoint makes `test_every_endpoint_that_changes_something_is_walked` fail
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -18,14 +19,16 @@ from aauthkit.database import reading
 from aauthkit.drafts import DRAFT_11
 from aauthkit.keys import PrivateKey
 from aauthkit.person_server.storage.audit_schema import audit
-from tests.person_server.native import HERE, NativeResource
+from tests.person_server.native import BETWEEN, HERE, NativeResource, publish
 from tests.person_server.revoking import provider, revoke
 from tests.person_server.talking import TALKS, TalkingAgent, person_token, talking_agent
-from tests.person_server.world import Agent, Person, World, code_of
+from tests.person_server.world import Agent, Person, World, code_of, world_at
 
 pytestmark = pytest.mark.anyio
 
 SILENT = {
+    "POST /ui/administration/providers/look": "a provider is looked at; trusting it is another step",
+    "POST /admin/providers/look": "a provider is looked at; trusting it is another step",
     "POST /ui/enrol": "a code was typed, and nothing is decided by that",
     "POST /person/registrations/claim": "a code was typed, and nothing is decided by that",
     "POST /ui/inbox/{id}/go": "the person goes to the resource's page; that they were there is told when it ends",
@@ -101,6 +104,14 @@ class Walk:
 
 
 @pytest.fixture
+async def world(tmp_path: Path, anyio_backend: str) -> AsyncIterator[World]:
+    """The person who walks administers it."""
+    async with world_at(tmp_path, admin_role="administrator") as running:
+        running.idp.roles["mcp-user"] = ["administrator"]
+        yield running
+
+
+@pytest.fixture
 async def walk(world: World) -> Walk:
     person = await world.person()
     return Walk(world, await talking_agent(world), person)
@@ -159,6 +170,45 @@ async def _linked(walk: Walk) -> httpx2.Response:
 async def _ticket(walk: Walk) -> str:
     await walk.person.post("/person/tickets", {"minutes": 5})
     return str((await walk.person.client.get("/person/tickets")).json()[0]["id"])
+
+
+async def _other_person(walk: Walk) -> str:
+    await walk.world.person("other-user")
+    found = await walk.person.client.get("/admin/people", params={"q": "other-user"})
+    return str(found.json()["people"][0]["id"])
+
+
+async def _disabled(walk: Walk) -> str:
+    whose = await _other_person(walk)
+    await walk.person.post(f"/admin/people/{whose}/disable")
+    return whose
+
+
+async def _rule_made(walk: Walk) -> str:
+    await walk.person.post("/admin/policy", {"kind": "exact", "value": "x:y", "asks": True})
+    return "x:y"
+
+
+async def _looked_at(walk: Walk) -> str:
+    """The thumbprint of its key."""
+    key = PrivateKey.generate()
+    publish(walk.world.network, BETWEEN, "aauth-agent.json", key, {})
+    return key.thumbprint
+
+
+async def _trusted(walk: Walk) -> str:
+    keys = [await _looked_at(walk)]
+    await walk.person.post("/admin/providers", {"issuer": BETWEEN, "keys": keys, "pinned": True})
+    return BETWEEN
+
+
+async def _trust_json(walk: Walk) -> httpx2.Response:
+    keys = [await _looked_at(walk)]
+    return await walk.person.post("/admin/providers", {"issuer": BETWEEN, "keys": keys, "pinned": False})
+
+
+async def _trust_removed(walk: Walk) -> httpx2.Response:
+    return await walk.person.post("/admin/providers/remove", {"issuer": await _trusted(walk)})
 
 
 QUESTION: dict[str, Any] = {"type": "question", "question": "Where?"}
@@ -292,6 +342,49 @@ STEPS: dict[str, tuple[str, Step]] = {
     "POST /ui/withdraw": ("consent withdrawn", pressing("/ui/withdraw", _consent, consent_id="{}")),
     "POST /ui/notification/email": ("setting changed", pressing("/ui/notification/email", _agent_id, tell="no")),
     "POST /ui/notification/webhook": ("setting changed", pressing("/ui/notification/webhook", _agent_id, tell="no")),
+    "POST /ui/administration/people/{id}/disable": (
+        "person disabled",
+        pressing("/ui/administration/people/{}/disable", _other_person),
+    ),
+    "POST /admin/people/{id}/disable": ("person disabled", posting("/admin/people/{}/disable", _other_person)),
+    "POST /ui/administration/people/{id}/enable": (
+        "person approved",
+        pressing("/ui/administration/people/{}/enable", _disabled),
+    ),
+    "POST /admin/people/{id}/enable": ("person approved", posting("/admin/people/{}/enable", _disabled)),
+    "POST /ui/administration/agents/revoke": (
+        "agent revoked",
+        pressing("/ui/administration/agents/revoke", _agent_id, agent_id="{}"),
+    ),
+    "POST /admin/agents/{agent_id}/revoke": ("agent revoked", posting("/admin/agents/{}/revoke", _agent_id)),
+    "POST /ui/administration/enrolments/{id}/decline": (
+        "agent denied",
+        pressing("/ui/administration/enrolments/{}/decline", ENROLLING),
+    ),
+    "POST /admin/enrolments/{id}/decline": ("agent denied", posting("/admin/enrolments/{}/decline", ENROLLING)),
+    "POST /ui/administration/policy": (
+        "rule set",
+        pressing("/ui/administration/policy", _agent_id, kind="exact", value="x:y", ask="yes"),
+    ),
+    "POST /admin/policy": ("rule set", posting("/admin/policy", _agent_id, kind="exact", value="x:y", asks=True)),
+    "POST /ui/administration/policy/remove": (
+        "rule removed",
+        pressing("/ui/administration/policy/remove", _rule_made, kind="exact", value="{}"),
+    ),
+    "POST /admin/policy/remove": (
+        "rule removed",
+        posting("/admin/policy/remove", _rule_made, kind="exact", value="x:y"),
+    ),
+    "POST /ui/administration/providers": (
+        "provider set",
+        pressing("/ui/administration/providers", _looked_at, issuer=BETWEEN, keys="{}", how="pinned"),
+    ),
+    "POST /admin/providers": ("provider set", _trust_json),
+    "POST /ui/administration/providers/remove": (
+        "provider removed",
+        pressing("/ui/administration/providers/remove", _trusted, issuer="{}"),
+    ),
+    "POST /admin/providers/remove": ("provider removed", _trust_removed),
     "POST /ui/rules": ("rule set", pressing("/ui/rules", _agent_id, kind="exact", value="x:y", ask="yes")),
 }
 

@@ -31,9 +31,11 @@ from aauthkit.person_server.storage.audit_schema import audit as audit_table
 from aauthkit.person_server.storage.conversation import ConversationStore, TooManyRounds
 from aauthkit.person_server.storage.inbox import InboxStore, Kind, NewItem, TooManyOpen
 from aauthkit.person_server.storage.keys import KeyStore, RotationUnderWay
-from aauthkit.person_server.storage.records import Agreement
+from aauthkit.person_server.storage.people import PeopleStore
+from aauthkit.person_server.storage.records import Agreement, Person
 from aauthkit.person_server.storage.requests import TooManyRequests
 from aauthkit.person_server.storage.revocations import Kind as Revoked
+from aauthkit.person_server.storage.trusted import TrustedStore
 from tests.person_server.test_storage import IDP, issued, new_request
 
 pytestmark = pytest.mark.anyio
@@ -58,6 +60,8 @@ class Stores:
         self.agents = AgentStore(engine, clock)
         self.tickets = TicketStore(engine, clock)
         self.registrations = RegistrationStore(engine, clock, listed=True)
+        self.people = PeopleStore(engine, clock)
+        self.trusted = TrustedStore(engine, clock)
         self.keys = KeyStore(engine, clock, Sealer([bytes(32)]))
 
 
@@ -164,6 +168,23 @@ async def a_cascade(stores: Stores, person_id: str) -> str:
     cascade = await stores.revocations.revoke_own("jti", person_id=person_id, handle_hash="h")
     assert cascade is not None
     return cascade.id
+
+
+def boss(number: int) -> Person:
+    return Person(id=f"boss {number}", issuer=IDP, subject=None, username=f"boss {number}", email=None)
+
+
+async def a_disabled_person(stores: Stores, person_id: str) -> str:
+    assert await stores.people.disable(person_id, by=boss(0)) == ()
+    return person_id
+
+
+async def a_trusted_provider(stores: Stores, _person_id: str) -> None:
+    await stores.trusted.trust(PROVIDER, name="A", pinned=None, by=boss(0))
+
+
+async def a_rule_for_everybody(stores: Stores, _person_id: str) -> None:
+    assert await stores.rules.make_for_everybody("exact", "a", required=True, by=boss(0))
 
 
 def item(person_id: str, name: str = "item", **changes: Any) -> NewItem:
@@ -309,6 +330,27 @@ RACES = (
     ),
     Race(name="one replica delivers a revocation", prepare=a_cascade, attempt=has_claimed),
     Race(name="an outcome is collected once", prepare=a_cascade, attempt=lambda s, c, _n: s.revocations.collect(c)),
+    Race(name="somebody is disabled once", attempt=lambda s, p, n: _is_something(s.people.disable(p, by=boss(n)))),
+    Race(
+        name="somebody is enabled once",
+        prepare=a_disabled_person,
+        attempt=lambda s, p, n: s.people.enable(p, by=boss(n)),
+    ),
+    Race(
+        name="a provider may be trusted by several at once",
+        attempt=lambda s, _p, n: succeeds(_none(s.trusted.trust(PROVIDER, name="A", pinned=[str(n)], by=boss(n)))),
+        wins=MANY,
+    ),
+    Race(
+        name="a provider is removed once",
+        prepare=a_trusted_provider,
+        attempt=lambda s, _p, n: s.trusted.remove(PROVIDER, by=boss(n)),
+    ),
+    Race(
+        name="a rule for everybody is taken back once",
+        prepare=a_rule_for_everybody,
+        attempt=lambda s, _p, n: s.rules.remove_for_everybody("exact", "a", by=boss(n)),
+    ),
     Race(
         name="one rotation at a time",
         attempt=lambda s, _p, _n: succeeds(s.keys.rotate("11"), RotationUnderWay),

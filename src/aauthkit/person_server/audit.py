@@ -37,6 +37,7 @@ class Kind(StrEnum):
     SESSION = "session"
     PASSKEY = "passkey"
     PERSON = "person"
+    PROVIDER = "provider"
 
 
 class Outcome(StrEnum):
@@ -136,8 +137,10 @@ SENTENCES: Mapping[tuple[Kind, Outcome], str] = MappingProxyType(
         (Kind.PASSKEY, Outcome.REMOVED): "{who} removed a passkey{detail}",
         (Kind.PERSON, Outcome.ADDED): "{who} added {person}{detail}",
         (Kind.PERSON, Outcome.CHANGED): "{who} changed what {person} may do{detail}",
-        (Kind.PERSON, Outcome.DISABLED): "{person} was disabled{detail}",
-        (Kind.PERSON, Outcome.APPROVED): "{person} was enabled again{detail}",
+        (Kind.PERSON, Outcome.DISABLED): "{who} disabled {person}{detail}",
+        (Kind.PERSON, Outcome.APPROVED): "{who} enabled {person} again{detail}",
+        (Kind.PROVIDER, Outcome.SET): "{who} trusts an agent provider{detail}",
+        (Kind.PROVIDER, Outcome.REMOVED): "{who} no longer trusts an agent provider{detail}",
     }
 )
 # `Event.token` in words.

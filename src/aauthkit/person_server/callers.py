@@ -15,7 +15,16 @@ from aauthkit.keys import PublicKey
 from aauthkit.person_server.chaining import UpstreamTokens
 from aauthkit.person_server.ports import AgentDirectory, KnownAgent
 from aauthkit.person_server.settings import PersonServerSettings
-from aauthkit.person_server.storage import AcceptedAgentToken, DecisionStore, Holder, PendingRequest, Subagent, Upstream
+from aauthkit.person_server.storage import (
+    AcceptedAgentToken,
+    DecisionStore,
+    Holder,
+    PendingRequest,
+    PersonStore,
+    Subagent,
+    Upstream,
+)
+from aauthkit.person_server.storage.persons import DISABLED
 from aauthkit.person_server.subagents import SubagentTokens
 from aauthkit.tokens.agent import AgentToken
 from aauthkit.verify import VerifiedRequest
@@ -78,6 +87,7 @@ class Callers:
 
     settings: PersonServerSettings
     decisions: DecisionStore
+    persons: PersonStore
     directory: AgentDirectory
     upstream_tokens: UpstreamTokens
     subagent_tokens: SubagentTokens
@@ -93,6 +103,8 @@ class Callers:
             raise PolicyDenied("This agent is not bound to a person here; enrol it first.")
         if known.revoked:
             raise AgentRevoked("This agent was revoked by its person.")
+        if await self.persons.is_disabled(known.person_id):
+            raise PolicyDenied(DISABLED)
         await self._accept(token)
         return Requester(
             token=token, known=known, person_id=known.person_id, name=known.name, principal=str(token.agent)

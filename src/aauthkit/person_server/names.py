@@ -50,6 +50,13 @@ def given_name(text: str) -> str | None:
     return name
 
 
+def one_line(value: object, longest: int) -> str:
+    """What a person can see of a text in one line: half characters, line breaks and turned-around writing are not."""
+    if not isinstance(value, str):
+        return ""
+    return "".join(character if character.isprintable() else " " for character in value[:longest]).strip()
+
+
 def skeleton(name: str) -> str:
     """What is left of a name when everything that looks alike is the same: equal skeletons, look-alike names."""
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", name).casefold())

@@ -29,6 +29,7 @@ from aauthkit.identifiers import endpoint_url
 from aauthkit.keys import PublicKey
 from aauthkit.person_server.callers import Requester
 from aauthkit.person_server.carried import judged_apart_from_expiry
+from aauthkit.person_server.names import one_line
 from aauthkit.person_server.settings import (
     ALWAYS_ASK,
     DISCOVERY_SECONDS,
@@ -147,9 +148,9 @@ class Resources:
         scopes = metadata.get("scope_descriptions")
         access_mode = metadata.get("access_mode")
         return ResourceDescription(
-            name=_line(metadata.get(draft.metadata_name), _LONGEST_NAME) or resource,
+            name=one_line(metadata.get(draft.metadata_name), _LONGEST_NAME) or resource,
             scopes={
-                str(scope)[:256]: _line(str(text), _LONGEST_DESCRIPTION) or str(scope)[:256]
+                str(scope)[:256]: one_line(str(text), _LONGEST_DESCRIPTION) or str(scope)[:256]
                 for scope, text in (scopes.items() if isinstance(scopes, dict) else ())
             },
             words=ResourceWords(
@@ -191,23 +192,16 @@ def known_scopes(resource_token: ResourceToken, description: ResourceDescription
     return scopes
 
 
-def _line(value: object, longest: int) -> str:
-    """What a person can see of a text in one line: half characters, line breaks and turned-around writing are not."""
-    if not isinstance(value, str):
-        return ""
-    return "".join(character if character.isprintable() else " " for character in value[:longest]).strip()
-
-
 def _text(value: object, longest: int) -> str:
     """The same of a text of several lines."""
     if not isinstance(value, str):
         return ""
-    return "\n".join(filter(None, (_line(line, longest) for line in value[:longest].splitlines())))
+    return "\n".join(filter(None, (one_line(line, longest) for line in value[:longest].splitlines())))
 
 
 def _logo(value: object, *, development: bool) -> str:
     """An address this server may fetch a logo from; admission of every fetch decides again."""
-    named = _line(value, _LONGEST_NAME)
+    named = one_line(value, _LONGEST_NAME)
     try:
         return endpoint_url(named, development=development) and named
     except InvalidRequest:

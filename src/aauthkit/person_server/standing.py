@@ -4,6 +4,8 @@ The provider is asked with the person's refresh token: it refuses those of someb
 sign in again; both have to come back and sign in, which only one of them can. Answers are believed for a short while,
 one request a person is under way at a time, and a provider that does not answer is forgiven for a settable while.
 
+An administrator of this server may disable a person here, whatever the provider says; that is looked at first.
+
 Somebody who never signed in here has no refresh token and cannot be looked at: their agents were let in by a ticket of
 an operator, who vouches for them until they come for the first time. The same holds where a provider gives no refresh
 token.
@@ -17,10 +19,11 @@ from datetime import timedelta
 from weakref import WeakValueDictionary
 
 from aauthkit.clock import Clock
-from aauthkit.errors import InteractionRequired, Unavailable
+from aauthkit.errors import InteractionRequired, PolicyDenied, Unavailable
 from aauthkit.person_server.openid import OpenIDClient
 from aauthkit.person_server.sealed import Sealer
 from aauthkit.person_server.storage import PersonStore
+from aauthkit.person_server.storage.persons import DISABLED
 from aauthkit.person_server.storage.standings import Look, StandingStore
 
 # Longer than a request to the provider may take; whoever died asking holds nobody up longer. It is also how long a
@@ -60,7 +63,12 @@ class Standings:
             raise InteractionRequired("The person has to sign in at the person server again.")
 
     async def stands(self, person_id: str) -> bool:
-        """Whether an agent may act for the person; False until they signed in again. Raises ``Unavailable``."""
+        """Whether an agent may act for the person; False until they signed in again.
+
+        Raises ``PolicyDenied``, which signing in does not change, and ``Unavailable``.
+        """
+        if await self._persons.is_disabled(person_id):
+            raise PolicyDenied(DISABLED)
         if self._openid is None:
             return True
         known, _ = await self._known(self._openid, person_id)

@@ -12,6 +12,7 @@ from aauthkit.errors import InvalidSubagentToken, RevokedSubagentToken, Unavaila
 from aauthkit.flow import AsyncFetcher, arun
 from aauthkit.keys import PublicKey
 from aauthkit.person_server.carried import judged_apart_from_expiry
+from aauthkit.person_server.providers import TrustedProviders
 from aauthkit.person_server.settings import DISCOVERY_SECONDS, PersonServerSettings
 from aauthkit.person_server.storage import RevocationStore, Subagent
 from aauthkit.tokens.agent import DWK, AgentToken, judge_agent_token
@@ -26,6 +27,7 @@ class SubagentTokens:
     discovery: Discovery
     fetcher: AsyncFetcher
     revocations: RevocationStore
+    providers: TrustedProviders
     clock: Clock
 
     async def judge(self, raw: str, *, parent: AgentToken) -> Subagent:
@@ -44,7 +46,10 @@ class SubagentTokens:
         _check_parent(judged, parent)
         if judged.ps not in (None, self.settings.issuer):
             raise InvalidSubagentToken("The sub-agent's token names another person server.")
-        verify(token, await self._key(parent.issuer, token.kid), DRAFT_11, AS_SUBAGENT_TOKEN)
+        key = await self._key(parent.issuer, token.kid)
+        if not self.providers.may_sign_with(parent.issuer, key):
+            raise InvalidSubagentToken("The sub-agent's provider is trusted here under other keys only.")
+        verify(token, key, DRAFT_11, AS_SUBAGENT_TOKEN)
         if await self.revocations.is_revoked(judged.issuer, judged.jti):
             raise RevokedSubagentToken("The sub-agent's token was revoked by its provider.")
         if expired is not None:

@@ -43,6 +43,7 @@ from aauthkit.person_server.notification.mail import Mailer
 from aauthkit.person_server.notification.outbox import NotificationOutbox, Postman
 from aauthkit.person_server.openid import OpenIDClient
 from aauthkit.person_server.policy import ANY, step_up_rule
+from aauthkit.person_server.providers import TrustedProviders
 from aauthkit.person_server.revocation.outbox import Outbox
 from aauthkit.person_server.revocation.service import refuse_revoked_agent_token
 from aauthkit.person_server.settings import OpenIDSettings, PersonServerSettings
@@ -53,6 +54,7 @@ from aauthkit.person_server.storage.notices import About, NoticeStore, note
 from aauthkit.person_server.storage.passkeys import PasskeyStore
 from aauthkit.person_server.storage.purging import Purging
 from aauthkit.person_server.storage.standings import StandingStore
+from aauthkit.person_server.storage.trusted import TrustedStore
 from aauthkit.person_server.waiting import Changes
 from aauthkit.person_server.web.app import Parts, create_app
 from aauthkit.revoking import Revoker
@@ -102,12 +104,13 @@ async def application(
             await _new_setup_link(asked, engine, clock, announce_setup)
         keeping = await kept(engine, asked.state, clock)
         mailer = None if asked.mail is None else Mailer(asked.mail, tls=mail_tls)
-        app, outbox, notification = _compose(
+        app, outbox, notification, providers = _compose(
             asked, engine, keeping, clock, network, calls, openid_transport, changes, mailer
         )
         await stack.enter_async_context(outbox.running())
         await stack.enter_async_context(notification.running())
         await stack.enter_async_context(keeping.keys.following())
+        await stack.enter_async_context(providers.following())
         purging = Purging(engine, clock, timedelta(days=asked.retention_days))
         await stack.enter_async_context(forgetting(purging))
         yield app
@@ -131,7 +134,7 @@ def _compose(
     openid_transport: httpx2.AsyncBaseTransport | None,
     changes: Changes | None,
     mailer: Mailer | None,
-) -> tuple[ASGIApp, Outbox, NotificationOutbox]:
+) -> tuple[ASGIApp, Outbox, NotificationOutbox, TrustedProviders]:
     settings, provider_settings = _person_server_settings(asked), _provider_settings(asked)
     keys = keeping.keys
     # What this process publishes it also reads, without calling itself over the network.
@@ -158,9 +161,11 @@ def _compose(
         await provider.refuse_retired_key(verified)
         await refuse_revoked_agent_token(revocations, verified)
 
+    providers = TrustedProviders(settings=settings, store=TrustedStore(engine, clock), fetcher=fetcher, clock=clock)
+
     def verifier(scheme: str) -> RequestVerifier:
-        return RequestVerifier(
-            _requirements(asked, settings, scheme),
+        made = RequestVerifier(
+            _requirements(asked, settings, scheme, providers.trust),
             issuer=asked.issuer,
             discovery=discovery,
             fetcher=fetcher,
@@ -168,6 +173,8 @@ def _compose(
             clock=clock,
             standing=standing,
         )
+        providers.on_change(lambda: made.require(_requirements(asked, settings, scheme, providers.trust)))
+        return made
 
     @describes("The keys of both roles", Caller.ANYBODY, {200: members({"keys": list_of(ANY_OBJECT)})})
     async def key_set(_request: Request) -> Response:
@@ -210,6 +217,7 @@ def _compose(
         clock=clock,
         openid=openid,
         standings=standings,
+        providers=providers,
         changes=changes or Changes(),
         sends_mail=mailer is not None,
     )
@@ -226,7 +234,7 @@ def _compose(
     notification = NotificationOutbox(NoticeStore(engine, clock), postman)
     provider_routes = agent_web.routes(provider, verifier("jkt-jwt"), clock)
     app = create_app(parts, beside=[Route("/.well-known/jwks.json", key_set, methods=["GET"]), *provider_routes])
-    return app, outbox, notification
+    return app, outbox, notification, providers
 
 
 async def _note_enrolment(connection: AsyncConnection, registration: agent_storage.Registration) -> None:
@@ -322,27 +330,25 @@ def _trusted_resources(asked: ServeOptions) -> Trust:
     return _trust("--trust-resource", asked.trusted_resources, asked)
 
 
-def _trusted_intermediaries(asked: ServeOptions, known: TrustedIssuer | None = None) -> Trust:
-    return _trust("--trust-intermediary", asked.trusted_intermediaries, asked, known=known)
+def _trusted_intermediaries(asked: ServeOptions) -> Trust:
+    return _trust("--trust-intermediary", asked.trusted_intermediaries, asked)
 
 
-def _trust(option: str, named: tuple[str, ...], asked: ServeOptions, *, known: TrustedIssuer | None = None) -> Trust:
-    entries = [known] if known is not None else []
+def _trust(option: str, named: tuple[str, ...], asked: ServeOptions) -> Trust:
     if named == (ANY,):
-        return Trust.any(entries)
+        return Trust.any()
     if ANY in named:
         raise ConfigurationError(f"{option} is either any or a list, not both.")
-    return Trust.only([*(TrustedIssuer(issuer=identifier(name, asked.development)) for name in named), *entries])
+    return Trust.only(TrustedIssuer(issuer=identifier(name, asked.development)) for name in named)
 
 
 def _unasked_resources(asked: ServeOptions) -> list[str]:
     return [name if name == ANY else identifier(name, asked.development) for name in asked.unasked_resources]
 
 
-def _requirements(asked: ServeOptions, settings: PersonServerSettings, scheme: str) -> Requirements:
+def _requirements(asked: ServeOptions, settings: PersonServerSettings, scheme: str, others: Trust) -> Requirements:
     # An intermediary is its own agent provider (AAuth-11 §10.1.1.1), beside the one in this process.
-    provider = TrustedIssuer(issuer=asked.issuer, domain=asked.agent_domain)
-    providers = _trusted_intermediaries(asked, known=provider)
+    providers = others.with_also([TrustedIssuer(issuer=asked.issuer, domain=asked.agent_domain)])
     requirements = Requirements(
         authorities=frozenset({settings.authority}),
         drafts=SPOKEN,

@@ -101,15 +101,18 @@ class RevocationService:
 
     # Of people
 
-    async def revoke_agent(self, agent_id: str, person_id: str) -> list[RecipientOutcome]:
-        """From the commit on the agent gets nothing, nothing agreed to is remembered, and what it holds is revoked."""
+    async def revoke_agent(self, agent_id: str, person_id: str, *, actor: str = "") -> list[RecipientOutcome]:
+        """From the commit on the agent gets nothing, nothing agreed to is remembered, and what it holds is revoked.
+
+        ``actor`` is who does it, when it is not the person.
+        """
         agent = await self._directory.agent(agent_id)
         if agent is None or agent.person_id != person_id:
             raise NotFound("You have no such agent.")
         issuer = self._directory.issuer
         handle = self.handle(Kind.AGENT, issuer, agent_id)
         cascade = await self._store.revoke_agent(
-            issuer, agent_id, person_id=person_id, handle_hash=hashed(handle), name=agent.name
+            issuer, agent_id, person_id=person_id, handle_hash=hashed(handle), name=agent.name, actor=actor
         )
         # The provider's own record; whoever was interrupted before it presses the button again.
         await self._directory.revoke(agent_id, person_id)

@@ -12,6 +12,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aauthkit.database import writing
+from aauthkit.errors import PolicyDenied
 from aauthkit.person_server.audit import Event, Outcome
 from aauthkit.person_server.states import State, sources_of
 from aauthkit.person_server.storage import audit
@@ -25,6 +26,7 @@ from aauthkit.person_server.storage.consents import (
 )
 from aauthkit.person_server.storage.guesses import GuessStore
 from aauthkit.person_server.storage.issued import IssuedStore, record, record_person
+from aauthkit.person_server.storage.persons import DISABLED, is_disabled
 from aauthkit.person_server.storage.records import (
     ACT_AS_PERSON,
     Agreement,
@@ -121,6 +123,7 @@ class DecisionStore(RequestStore, ConsentStore, IssuedStore, GuessStore):
         """
         async with writing(self._engine) as connection:
             await _refuse_revoked(connection, rests_on)
+            await _refuse_disabled(connection, issued)
             moved = await connection.execute(
                 update(pending_requests)
                 .where(
@@ -164,6 +167,7 @@ class DecisionStore(RequestStore, ConsentStore, IssuedStore, GuessStore):
         use = Use.by(issued, principal=principal or issued.agent, via=via)
         async with writing(self._engine) as connection:
             await _refuse_revoked(connection, rests_on)
+            await _refuse_disabled(connection, issued)
             consent = await approval_of(connection, issued, principal=principal or issued.agent, via=via)
             spent = await spend(connection, use, now=self._clock.now())
             # Asked after spending: an approval that came between is seen here, one just delivered was spent there.
@@ -197,6 +201,12 @@ async def _write_down(connection: AsyncConnection, issued: IssuedToken | IssuedP
         await record_person(connection, issued)
     else:
         await record(connection, issued)
+
+
+async def _refuse_disabled(connection: AsyncConnection, issued: IssuedToken | IssuedPersonToken | None) -> None:
+    """Disabling waits for tokens that are being issued, so that none passes it (`revocations.refuse_revoked`)."""
+    if issued is not None and await is_disabled(connection, issued.person_id):
+        raise PolicyDenied(DISABLED)
 
 
 async def _refuse_revoked(connection: AsyncConnection, rests_on: Rest | None) -> None:

@@ -18,6 +18,9 @@ from aauthkit.person_server.codes import hashed
 from aauthkit.person_server.storage.records import Person
 from aauthkit.person_server.storage.schema import logins, persons
 
+# What an agent of somebody disabled is told.
+DISABLED = "The person this agent acts for was disabled at this person server; only its administrators change that."
+
 
 class AmbiguousPerson(Exception):
     """Several people go by that name."""
@@ -34,6 +37,11 @@ class PersonStore:
         async with reading(self._engine) as connection:
             row = (await connection.execute(select(persons).where(persons.c.id == person_id))).first()
         return None if row is None else _person(row)
+
+    async def is_disabled(self, person_id: str) -> bool:
+        """Whether an administrator of this server ended all that is done for them."""
+        async with reading(self._engine) as connection:
+            return await is_disabled(connection, person_id)
 
     async def named(self, username: str, issuer: str) -> Person:
         """The person of that name, or a placeholder that the first sign-in under the name will claim."""
@@ -120,6 +128,12 @@ class PersonStore:
         return None if row is None or gone.rowcount != 1 else str(row.return_to)
 
 
+async def is_disabled(connection: AsyncConnection, person_id: str) -> bool:
+    """The same inside a transaction."""
+    query = select(persons.c.id).where(persons.c.id == person_id, persons.c.disabled_at.is_not(None))
+    return (await connection.execute(query)).first() is not None
+
+
 def _person(row: Any) -> Person:
     return Person(
         id=row.id,
@@ -128,4 +142,5 @@ def _person(row: Any) -> Person:
         username=row.username,
         email=row.email,
         roles=frozenset(json.loads(row.roles)),
+        disabled=row.disabled_at is not None,
     )

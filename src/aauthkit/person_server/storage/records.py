@@ -27,6 +27,8 @@ class Person:
     email: str | None
     roles: frozenset[str] = frozenset()
     """What the identity provider said they are, roles and groups alike, when it was last heard about them."""
+    disabled: bool = False
+    """An administrator of this server disabled them: nothing is done for them here."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -200,7 +200,7 @@ class RevocationStore:
         Pending requests of that token end. The same again records nothing new and asks those again who did not answer.
         None for a token that expired and was never seen: there is nothing to remember.
         """
-        async with _exclusively(self._engine) as connection:
+        async with exclusively(self._engine) as connection:
             known = await _cascade(connection, Kind.AGENT_TOKEN, issuer, jti)
             if known is not None:
                 return await self._again(connection, known)
@@ -217,29 +217,29 @@ class RevocationStore:
             )
             agent = "" if row is None else row.agent
             person_id = await _person_of(connection, issuer, agent)
-            await _tell(connection, cascade.announced, _received(issuer, jti, agent=agent, person_id=person_id))
+            await tell(connection, cascade.announced, _received(issuer, jti, agent=agent, person_id=person_id))
             return cascade
 
     async def revoke_resource_token(self, issuer: str, jti: str, expires_at: float) -> tuple[str, ...]:
         """A resource withdraws its token; there is nobody to tell. Returns the pending requests it ended."""
-        async with _exclusively(self._engine) as connection:
+        async with exclusively(self._engine) as connection:
             if self._is_over(expires_at) or await _is_revoked(connection, issuer, jti):
                 return ()
             await self._record(connection, issuer, jti, expires_at, bounded=True)
             condition = and_(pending_requests.c.resource == issuer, pending_requests.c.resource_token_jti == jti)
             ended = await self._end(connection, condition, "resource token")
-            await _tell(connection, ended, _received(issuer, jti, resource=issuer))
+            await tell(connection, ended, _received(issuer, jti, resource=issuer))
             return ended
 
     async def revoke_agent(
-        self, issuer: str, agent: str, *, person_id: str, handle_hash: str, name: str = ""
+        self, issuer: str, agent: str, *, person_id: str, handle_hash: str, name: str = "", actor: str = ""
     ) -> Cascade:
-        """The person ends the agent's binding: nothing is issued to it any more, and what was is taken back.
+        """The agent's binding ends: nothing is issued to it any more, and what was is taken back.
 
-        ``name`` is what the agent is called, for whoever reads of it later.
+        ``name`` is what the agent is called, for whoever reads of it later; ``actor`` who does it, if not the person.
         """
         now = self._clock.now()
-        async with _exclusively(self._engine) as connection:
+        async with exclusively(self._engine) as connection:
             known = await _cascade(connection, Kind.AGENT, issuer, agent)
             if known is not None:
                 return await self._again(connection, known)
@@ -257,11 +257,12 @@ class RevocationStore:
                 kind=audit_words.Kind.AGENT,
                 outcome=audit_words.Outcome.REVOKED,
                 person_id=person_id,
+                actor=actor,
                 agent=agent,
                 agent_name=name,
                 detail=_gone(len(tokens)),
             )
-            await _tell(connection, cascade.announced, told)
+            await tell(connection, cascade.announced, told)
             return cascade
 
     async def revoke_own(self, jti: str, *, person_id: str, handle_hash: str) -> Cascade | None:
@@ -269,7 +270,7 @@ class RevocationStore:
 
         None when it is not theirs or has expired.
         """
-        async with _exclusively(self._engine) as connection:
+        async with exclusively(self._engine) as connection:
             known = await _cascade(connection, Kind.OWN_TOKEN, self._issuer, jti)
             if known is not None:
                 return await self._again(connection, known) if known.person_id == person_id else None
@@ -292,7 +293,7 @@ class RevocationStore:
                 ended=ended,
                 person_id=person_id,
             )
-            await _tell(connection, cascade.announced, _taken_back(tokens[0], person_id, others=len(tokens) - 1))
+            await tell(connection, cascade.announced, _taken_back(tokens[0], person_id, others=len(tokens) - 1))
             return cascade
 
     # What became of it
@@ -422,7 +423,7 @@ class RevocationStore:
         over = self._clock.now() - CLOCK_SKEW.total_seconds()
         shown = self._clock.now() - _SHOWN_FOR.total_seconds()
         old = select(cascades.c.id).where(cascades.c.expires_at < shown)
-        async with _exclusively(self._engine) as connection:
+        async with exclusively(self._engine) as connection:
             await connection.execute(delete(revocations).where(revocations.c.expires_at < over))
             await connection.execute(delete(cascade_deliveries).where(cascade_deliveries.c.cascade_id.in_(old)))
             await connection.execute(delete(cascades).where(cascades.c.expires_at < shown))
@@ -573,14 +574,7 @@ class RevocationStore:
 
     async def _end(self, connection: AsyncConnection, condition: ColumnElement[bool], by: str) -> tuple[str, ...]:
         """End the requests that depend on what was revoked (§11.9.4), in the state their agent will read."""
-        open_ones = and_(condition, pending_requests.c.state.in_(sources_of(State.REVOKED)))
-        ids = tuple((await connection.execute(select(pending_requests.c.id).where(open_ones))).scalars())
-        await connection.execute(
-            update(pending_requests)
-            .where(open_ones)
-            .values(state=State.REVOKED, outcome=State.REVOKED, decided_at=self._clock.now(), ended_by=by)
-        )
-        return ids
+        return await end_requests(connection, condition, by=by, now=self._clock.now())
 
     async def _end_dependents(self, connection: AsyncConnection, tokens: Sequence[Any]) -> tuple[str, ...]:
         """Requests that extend a token of ours that goes, or were started with one."""
@@ -602,8 +596,22 @@ class RevocationStore:
         return ended
 
 
+async def end_requests(
+    connection: AsyncConnection, condition: ColumnElement[bool], *, by: str, now: float
+) -> tuple[str, ...]:
+    """End the requests that nobody fetched an answer of, approved ones too; their ids, for those who wait for them."""
+    open_ones = and_(condition, pending_requests.c.state.in_(sources_of(State.REVOKED)))
+    ids = tuple((await connection.execute(select(pending_requests.c.id).where(open_ones))).scalars())
+    await connection.execute(
+        update(pending_requests)
+        .where(open_ones)
+        .values(state=State.REVOKED, outcome=State.REVOKED, decided_at=now, ended_by=by)
+    )
+    return ids
+
+
 @asynccontextmanager
-async def _exclusively(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+async def exclusively(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """A transaction that changes revocations: one at a time, and none while a token is being issued."""
     async with writing(engine) as connection:
         if connection.dialect.name == "postgresql":
@@ -618,7 +626,7 @@ _TOLD = {
 }
 
 
-async def _tell(connection: AsyncConnection, ended: Sequence[str], told: Event) -> None:
+async def tell(connection: AsyncConnection, ended: Sequence[str], told: Event) -> None:
     """Write down a revocation and every request it ended, as the last thing in its transaction."""
     events = [told]
     for some in _chunks(ended):

@@ -6,6 +6,7 @@ A person can ask to be asked more, or less, about their own agents; no person ch
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -13,12 +14,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from aauthkit.database import one_at_a_time, reading, writing
 from aauthkit.person_server.audit import Event, Kind, Outcome
 from aauthkit.person_server.storage import audit
-from aauthkit.person_server.storage.records import ConsentRule
+from aauthkit.person_server.storage.records import ConsentRule, Person
 from aauthkit.person_server.storage.schema import consent_rules
 
 # The person_id of the server's own rules.
 SERVER = ""
 _CONFIGURED, _MADE = "configuration", "made"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerRule:
+    """A rule that holds for everybody who has none of their own; ``made`` by somebody, or else configured."""
+
+    kind: str
+    value: str
+    required: bool
+    made: bool
 
 
 class RuleStore:
@@ -75,6 +86,34 @@ class RuleStore:
                 await audit.append(connection, _told(Outcome.REMOVED, person_id, actor, f"{kind} {value}"))
             return removed
 
+    async def make_for_everybody(self, kind: str, value: str, *, required: bool, by: Person) -> bool:
+        """A rule of the server, made by an administrator; False where the configuration has one about the same."""
+        async with writing(self._engine) as connection:
+            if await _is_configured(connection, kind, value):
+                return False
+            await _remove(connection, SERVER, kind, value)
+            await _insert(connection, SERVER, kind, value, required=required, origin=_MADE)
+            words = _rule_words(kind, value, required)
+            await audit.append(connection, _told(Outcome.SET, SERVER, by.username, words))
+        return True
+
+    async def remove_for_everybody(self, kind: str, value: str, *, by: Person) -> bool:
+        """Take one back that was made; False where there is none."""
+        async with writing(self._engine) as connection:
+            if await _is_configured(connection, kind, value) or not await _remove(connection, SERVER, kind, value):
+                return False
+            await audit.append(connection, _told(Outcome.REMOVED, SERVER, by.username, f"{kind} {value}"))
+        return True
+
+    async def for_everybody(self) -> list[ServerRule]:
+        """The server's own rules and where each comes from."""
+        query = select(consent_rules).where(consent_rules.c.person_id == SERVER)
+        async with reading(self._engine) as connection:
+            return [
+                ServerRule(kind=row.kind, value=row.value, required=row.required, made=row.origin == _MADE)
+                for row in await connection.execute(query.order_by(consent_rules.c.kind, consent_rules.c.value))
+            ]
+
     async def rules_for(self, person_id: str) -> list[ConsentRule]:
         """The rules that hold for a person: the server's, each replaced by the person's own where there is one."""
         query = select(consent_rules).where(consent_rules.c.person_id.in_({SERVER, person_id}))
@@ -85,6 +124,18 @@ class RuleStore:
             own = row.person_id != SERVER
             rules[row.kind, row.value] = ConsentRule(kind=row.kind, value=row.value, required=row.required, own=own)
         return [rules[key] for key in sorted(rules)]
+
+
+async def _is_configured(connection: AsyncConnection, kind: str, value: str) -> bool:
+    # Held until the commit, so that no start configures the same meanwhile.
+    await one_at_a_time(connection, "consent rules", SERVER)
+    query = select(consent_rules.c.value).where(
+        consent_rules.c.person_id == SERVER,
+        consent_rules.c.kind == kind,
+        consent_rules.c.value == value,
+        consent_rules.c.origin == _CONFIGURED,
+    )
+    return (await connection.execute(query)).first() is not None
 
 
 def _told(outcome: Outcome, person_id: str, actor: str, words: str) -> Event:

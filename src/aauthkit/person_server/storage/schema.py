@@ -7,7 +7,8 @@ from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, LargeBinary, 
 metadata = MetaData()
 
 # A person is (issuer, subject) of the identity provider. A row without a subject is a placeholder made for somebody
-# who never signed in; the first sign-in under that name at that issuer claims it, once.
+# who never signed in; the first sign-in under that name at that issuer claims it, once. With `disabled_at` an
+# administrator of this server ended all that is done for them, until somebody enables them again.
 persons = Table(
     "ps_persons",
     metadata,
@@ -19,6 +20,9 @@ persons = Table(
     Column("created_at", Double, nullable=False),
     Column("claimed_at", Double),
     Column("roles", Text, nullable=False, server_default="[]"),
+    Column("signed_in_at", Double),
+    Column("disabled_at", Double),
+    Column("disabled_by", Text),
     Index("uq_ps_persons_subject", "issuer", "subject", unique=True),
     Index(
         "uq_ps_persons_placeholder",

@@ -84,6 +84,7 @@ class SessionStore:
                     latest_at=now + lifetime.total_seconds(),
                 )
             )
+            await connection.execute(update(persons).where(persons.c.id == person_id).values(signed_in_at=now))
             await audit.append(connection, _told(person_id, Outcome.OPENED, f"{method.value}, {device}"))
         return token
 
@@ -101,7 +102,12 @@ class SessionStore:
             )
             .join(sessions, sessions.c.person_id == persons.c.id)
             .outerjoin(passkey_people, passkey_people.c.person_id == persons.c.id)
-            .where(sessions.c.token_hash == hashed(token), sessions.c.expires_at > self._clock.now())
+            .where(
+                sessions.c.token_hash == hashed(token),
+                sessions.c.expires_at > self._clock.now(),
+                # A session that was opened while its person was being disabled.
+                persons.c.disabled_at.is_(None),
+            )
         )
         async with reading(self._engine) as connection:
             row = (await connection.execute(query)).first()

@@ -41,6 +41,7 @@ from aauthkit.person_server.person_token import PersonTokenEndpoint
 from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.presenting import Presenting
 from aauthkit.person_server.provider_sessions import ProviderSessions
+from aauthkit.person_server.providers import TrustedProviders
 from aauthkit.person_server.resources import Resources
 from aauthkit.person_server.revocation.outbox import Outbox
 from aauthkit.person_server.revocation.service import RevocationService
@@ -57,6 +58,7 @@ from aauthkit.person_server.storage.inbox import InboxStore
 from aauthkit.person_server.storage.logos import LogoStore
 from aauthkit.person_server.storage.notices import NoticeStore
 from aauthkit.person_server.storage.passkeys import PasskeyStore
+from aauthkit.person_server.storage.people import PeopleStore
 from aauthkit.person_server.storage.standings import StandingStore
 from aauthkit.person_server.storage.uses import UseStore
 from aauthkit.person_server.storage.views import ViewStore
@@ -65,6 +67,7 @@ from aauthkit.person_server.token import TokenEndpoint
 from aauthkit.person_server.waiting import Changes
 from aauthkit.person_server.watching import Views
 from aauthkit.person_server.web.activity import ActivityPages
+from aauthkit.person_server.web.administration import AdministrationPages
 from aauthkit.person_server.web.agents import AgentEndpoints
 from aauthkit.person_server.web.api import description
 from aauthkit.person_server.web.consent import ConsentPages
@@ -76,6 +79,8 @@ from aauthkit.person_server.web.notification import NotificationPages
 from aauthkit.person_server.web.pages import Pages
 from aauthkit.person_server.web.passkeys import PasskeyPages
 from aauthkit.person_server.web.person import PersonEndpoints
+from aauthkit.person_server.web.policy import PolicyPages
+from aauthkit.person_server.web.providers import ProviderPages
 from aauthkit.person_server.web.revocation import RevocationEndpoints
 from aauthkit.person_server.web.session_list import SessionPages
 from aauthkit.person_server.web.sessions import Sessions
@@ -131,6 +136,8 @@ class Parts:
     openid: OpenIDClient | None
     """Closed with the application; None where people sign in with passkeys only."""
     standings: Standings
+    providers: TrustedProviders
+    """Follows the database as long as the application runs."""
     changes: Changes = field(default_factory=Changes)
     """Whoever stops the server closes it first, so that nobody is waited for."""
     sends_mail: bool = False
@@ -316,6 +323,7 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         *notification_pages.routes(),
         *passkey_pages.routes(),
         *activity.routes(),
+        *_for_administrators(parts, sessions, rules, revocation),
         *pages.routes(),
     ]
     app = Starlette(
@@ -324,6 +332,22 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         lifespan=lifespan,
     )
     return _SecurityHeaders(app)
+
+
+def _for_administrators(
+    parts: Parts, sessions: Sessions, rules: RuleStore, revocation: RevocationService
+) -> list[Route]:
+    administration = AdministrationPages(
+        parts.settings,
+        sessions=sessions,
+        people=PeopleStore(parts.engine, parts.clock),
+        directory=parts.directory,
+        revocation=revocation,
+        announce=parts.changes.announce,
+    )
+    policy = PolicyPages(parts.settings, sessions=sessions, rules=rules)
+    providers = ProviderPages(parts.settings, sessions=sessions, providers=parts.providers)
+    return [*administration.routes(), *policy.routes(), *providers.routes()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -348,6 +372,7 @@ def _agent_side(
     callers = Callers(
         settings=settings,
         decisions=decisions,
+        persons=persons,
         directory=parts.directory,
         upstream_tokens=UpstreamTokens(settings, decisions, parts.directory, parts.keys, parts.revocations, clock),
         subagent_tokens=SubagentTokens(
@@ -355,6 +380,7 @@ def _agent_side(
             discovery=parts.discovery,
             fetcher=parts.fetcher,
             revocations=parts.revocations,
+            providers=parts.providers,
             clock=clock,
         ),
         clock=clock,

@@ -47,7 +47,7 @@ _LONGEST_SEARCH = 64
 _MOST_PAGES = 10_000
 _LONGEST_IDENTIFIER = 512
 
-_ENROLMENT = members(
+ENROLMENT = members(
     {
         "id": TEXT,
         "agent_name": TEXT,
@@ -196,7 +196,7 @@ class AgentPages(Showing):
 
     # JSON
 
-    @describes("Agents that wait to be let in by this person", Caller.PERSON, {200: list_of(_ENROLMENT)})
+    @describes("Agents that wait to be let in by this person", Caller.PERSON, {200: list_of(ENROLMENT)})
     async def registrations_json(self, request: Request) -> Response:
         person_id = (await self._sessions.required(request)).person.id
         waiting = await self._agents.directory.waiting_enrolments(person_id)
@@ -205,7 +205,7 @@ class AgentPages(Showing):
     @describes(
         "Find an agent that waits by the code it shows",
         Caller.PERSON,
-        {200: _ENROLMENT},
+        {200: ENROLMENT},
         takes=_CLAIM,
         refuses=(404, 429),
     )

@@ -28,6 +28,7 @@ from aauthkit.person_server.watching import View, Views
 from aauthkit.serving import json_object, read_body
 
 CSRF_HEADER = "x-csrf-token"
+_DISABLED = "You were disabled at this server; speak to whoever administers it."
 # What an open page asks for by itself: nobody need be there, so it does not keep a session alive.
 _BY_ITSELF = frozenset({"/person/events", "/person/waiting"})
 
@@ -84,6 +85,8 @@ class Sessions:
             person = await self._persons.signed_in(
                 issuer=claims.issuer, subject=claims.subject, username=claims.username, email=claims.email
             )
+            if person.disabled:
+                raise NotSignedIn(_DISABLED)
             # What the token says holds for this request; it may be older than what the provider said since.
             person = replace(person, roles=claims.roles)
             return SignedIn(person=person, administrator=self._administers(person))
@@ -172,7 +175,12 @@ class Sessions:
         return session, return_to
 
     async def open(self, request: Request, person: Person, method: Method) -> str:
-        """A session under a token nobody knew before (no fixation); the one this browser had ends."""
+        """A session under a token nobody knew before (no fixation); the one this browser had ends.
+
+        Raises `PolicyDenied`.
+        """
+        if person.disabled:
+            raise PolicyDenied(_DISABLED)
         return await self._sessions.open(
             person.id,
             method=method,

@@ -91,6 +91,7 @@ class Showing:
         common = {
             "person": signed_in.person if signed_in else None,
             "csrf_token": self._sessions.csrf_token(signed_in) if signed_in else "",
+            "administers": signed_in is not None and signed_in.administrator,
             "issuer": self._settings.issuer,
             "server_name": self._settings.name,
             "view": signed_in.view if signed_in else None,

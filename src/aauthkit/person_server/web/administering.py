@@ -1,0 +1,55 @@
+"""What every page for administrators begins with: somebody signed in who is one, or a refusal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+
+from aauthkit.errors import PolicyDenied
+from aauthkit.person_server.web.sessions import CSRF_HEADER, SignedIn, json_members
+from aauthkit.person_server.web.showing import Showing
+
+# A page of a list.
+PAGE = 50
+# A number in an address; a server has no more pages than this.
+_MOST_PAGES = 100_000
+_LONGEST_SEARCH = 64
+
+
+class Administering(Showing):
+    """Pages and JSON that are nobody else's business."""
+
+    async def administrator(self, request: Request) -> SignedIn:
+        """Raises `NotSignedIn`, and `PolicyDenied` for everybody else."""
+        return _checked(await self._sessions.required(request))
+
+    async def administrators_form(self, request: Request) -> tuple[SignedIn, FormData]:
+        signed_in, form = await self.form(request)
+        return _checked(signed_in), form
+
+    async def administrators_change(self, request: Request) -> SignedIn:
+        """A change without members."""
+        signed_in = await self.administrator(request)
+        self._sessions.check_csrf(request, signed_in, request.headers.get(CSRF_HEADER))
+        return signed_in
+
+    async def administrators_members(self, request: Request) -> tuple[SignedIn, dict[str, Any]]:
+        members = await json_members(request)
+        return await self.administrators_change(request), members
+
+
+def _checked(signed_in: SignedIn) -> SignedIn:
+    if not signed_in.administrator:
+        raise PolicyDenied("Only an administrator of this server does this.")
+    return signed_in
+
+
+def searched(request: Request) -> tuple[str, int]:
+    """What is looked for, and which page of it, counted from 0."""
+    text = request.query_params.get("q", "")[:_LONGEST_SEARCH].replace("\0", "").strip()
+    number = request.query_params.get("page", "0")
+    page = min(int(number[:6]), _MOST_PAGES) if number.isascii() and number.isdigit() else 0
+    # What cannot be written as UTF-8 is nobody's name.
+    return text.encode("utf-8", "replace").decode(), page
