@@ -69,15 +69,23 @@ async def _served(running_world: World, listener: socket.socket) -> AsyncIterato
 
 @asynccontextmanager
 async def staged(
-    state: Path, browser: Browser, *, script: bool, phone: bool, dark: bool, width: int = 1100
+    state: Path,
+    browser: Browser,
+    *,
+    script: bool,
+    phone: bool,
+    dark: bool,
+    width: int = 1100,
+    administrator: bool = False,
 ) -> AsyncIterator[Stage]:
     listener = socket.create_server(("127.0.0.1", 0))
     issuer = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with pytest.MonkeyPatch.context() as patched:
         for module in (world, native):
             patched.setattr(module, "ISSUER", issuer)
-        options: dict[str, Any] = {"issuer": issuer, "listen": urlsplit(issuer).netloc}
+        options: dict[str, Any] = {"issuer": issuer, "listen": urlsplit(issuer).netloc, "admin_role": "administrator"}
         async with world_at(state, **options) as running, _served(running, listener):
+            running.idp.roles["mcp-user"] = ["administrator"] if administrator else []
             context = await browser.new_context(
                 java_script_enabled=script,
                 viewport={"width": 390, "height": 844} if phone else {"width": width, "height": 900},
