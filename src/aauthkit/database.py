@@ -20,7 +20,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, column, event, inspect, select, table, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from aauthkit.errors import ConfigurationError
+from aauthkit.errors import ConfigurationError, InvalidRequest
 
 # A writer waits this long for another writer before SQLite gives up; far above any transaction we make.
 _BUSY_MILLISECONDS = 10_000
@@ -37,7 +37,26 @@ def open_database(location: str | Path) -> AsyncEngine:
         engine = create_async_engine(f"sqlite+aiosqlite:///{Path(location).absolute()}")
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine)
+    event.listen(engine.sync_engine, "before_cursor_execute", _refuse_what_cannot_be_kept)
     return engine
+
+
+def _refuse_what_cannot_be_kept(
+    _connection: Connection, _cursor: object, _statement: str, given: Any, _context: object, many: bool
+) -> None:
+    """Raises ``InvalidRequest`` for text with a NUL, which PostgreSQL keeps none of, or with half a character.
+
+    Such text comes from outside only: in a path, a form, a member of JSON. Every database refuses it alike, here, so
+    that it is nowhere a bug of ours.
+    """
+    for values in given if many else (given,):
+        for value in values.values() if isinstance(values, Mapping) else values:
+            if isinstance(value, str) and not _can_be_kept(value):
+                raise InvalidRequest("The request has characters that cannot be kept.")
+
+
+def _can_be_kept(value: str) -> bool:
+    return "\0" not in value and (value.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in value))
 
 
 @asynccontextmanager

@@ -631,3 +631,16 @@ async def test_what_happens_to_passkeys_is_written_down(world: World) -> None:
         ("person", "added", "bob", "alice"),
         ("passkey", "added", "bob", ""),
     ]
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("name", ["\ud800", "a\0b"], ids=["half a character", "NUL"])
+async def test_a_passkey_whose_name_no_database_can_look_up_is_refused(world: World, name: str) -> None:
+    """Whoever answers a challenge of ours names the passkey as they like."""
+    stranger = somebody(world)
+    options = (await stranger.client.post("/ui/passkeys/sign-in/options", json={})).json()
+    alice = await administrator(world)
+    credential = alice.authenticator.get(options) | {"id": name}
+    content, headers = json.dumps({"credential": credential}), {"Content-Type": "application/json"}
+    refused = await stranger.client.post("/ui/passkeys/sign-in", content=content, headers=headers)
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_request")
