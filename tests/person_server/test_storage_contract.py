@@ -21,16 +21,36 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from aauthkit.agent_provider.storage import AgentStore, RegistrationStore, TicketRefused, TicketStore
 from aauthkit.clock import FixedClock
 from aauthkit.database import open_database, reading
+from aauthkit.errors import InvalidRequest
 from aauthkit.keys import PrivateKey
 from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.sealed import Sealer
 from aauthkit.person_server.states import State
-from aauthkit.person_server.storage import DecisionStore, IssuedToken, PersonStore, RevocationStore, RuleStore
+from aauthkit.person_server.storage import (
+    DecisionStore,
+    IssuedToken,
+    Method,
+    PersonStore,
+    RevocationStore,
+    RuleStore,
+    SessionStore,
+    decisions,
+)
 from aauthkit.person_server.storage.audit import AuditLog, with_audit_log
 from aauthkit.person_server.storage.audit_schema import audit as audit_table
+from aauthkit.person_server.storage.consents import spend
 from aauthkit.person_server.storage.conversation import ConversationStore, TooManyRounds
 from aauthkit.person_server.storage.inbox import InboxStore, Kind, NewItem, TooManyOpen
 from aauthkit.person_server.storage.keys import KeyStore, RotationUnderWay
+from aauthkit.person_server.storage.notices import Channel, NoticeStore
+from aauthkit.person_server.storage.passkeys import (
+    AnsweredBefore,
+    Challenge,
+    LinkSpent,
+    NewPasskey,
+    PasskeyStore,
+    TooManyPasskeys,
+)
 from aauthkit.person_server.storage.people import PeopleStore
 from aauthkit.person_server.storage.records import Agreement, Person
 from aauthkit.person_server.storage.requests import TooManyRequests
@@ -64,6 +84,9 @@ class Stores:
         self.people = PeopleStore(engine, clock)
         self.trusted = TrustedStore(engine, clock)
         self.keys = KeyStore(engine, clock, Sealer([bytes(32)]))
+        self.sessions = SessionStore(engine, clock, idle=timedelta(hours=1))
+        self.passkeys = PasskeyStore(engine, clock, most=3)
+        self.notices = NoticeStore(engine, clock)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +211,38 @@ async def a_rule_for_everybody(stores: Stores, _person_id: str) -> None:
     assert await stores.rules.make_for_everybody("exact", "a", required=True, by=boss(0))
 
 
+def a_passkey(number: int, *, challenge: str = "") -> NewPasskey:
+    return NewPasskey(
+        credential_id=f"credential {number}",
+        public_key="key",
+        sign_count=0,
+        transports=(),
+        name="Laptop",
+        challenge=Challenge(hash=challenge or f"challenge {number}", expires_at=2000.0),
+    )
+
+
+async def a_session(stores: Stores, person_id: str) -> tuple[str, str]:
+    await stores.sessions.open(
+        person_id, method=Method.PASSKEY, device="Firefox", lifetime=timedelta(hours=2), replacing=None
+    )
+    return (await stores.sessions.of_person(person_id))[0].id, person_id
+
+
+async def an_invitation(stores: Stores, person_id: str) -> tuple[str, str]:
+    return await stores.passkeys.invite(person_id, lifetime=timedelta(hours=1), actor=""), person_id
+
+
+async def something_to_tell(stores: Stores, person_id: str) -> str:
+    await stores.notices.listen(person_id, Channel.WEBHOOK, target="https://hook.example/", enrolments=False)
+    return await a_request(stores, person_id)
+
+
+async def an_address_to_confirm(stores: Stores, person_id: str) -> tuple[str, str]:
+    await stores.notices.ask_address(person_id, "a@b.example", lifetime=timedelta(hours=1))
+    return person_id, (await stores.notices.channels_of(person_id))[Channel.CONFIRMATION].nonce
+
+
 def item(person_id: str, name: str = "item", **changes: Any) -> NewItem:
     made = NewItem(
         id=name,
@@ -223,6 +278,10 @@ async def approve(stores: Stores, person_id: str, pending_id: str) -> bool:
 
 async def has_claimed(stores: Stores, _given: Any, _number: int) -> bool:
     return bool(await stores.revocations.claim(10, of_one=10, under_way={}))
+
+
+async def has_to_tell(stores: Stores, _given: Any, _number: int) -> bool:
+    return bool(await stores.notices.claim(10))
 
 
 RACES = (
@@ -356,6 +415,38 @@ RACES = (
         name="one rotation at a time",
         attempt=lambda s, _p, _n: succeeds(s.keys.rotate("11"), RotationUnderWay),
     ),
+    Race(name="a session is ended once", prepare=a_session, attempt=lambda s, given, _n: s.sessions.end(*given)),
+    Race(
+        name="a person has no more passkeys than they may",
+        attempt=lambda s, p, n: succeeds(_none(s.passkeys.add(p, a_passkey(n))), TooManyPasskeys),
+        wins=3,
+    ),
+    Race(
+        name="a challenge is answered once",
+        attempt=lambda s, p, n: succeeds(_none(s.passkeys.add(p, a_passkey(n, challenge="same"))), AnsweredBefore),
+    ),
+    Race(
+        name="a link leads to one passkey",
+        prepare=an_invitation,
+        attempt=lambda s, given, n: succeeds(_none(s.passkeys.join(given[0], given[1], a_passkey(n))), LinkSpent),
+    ),
+    Race(
+        name="a channel may be set by several at once",
+        attempt=lambda s, p, n: _is_something(
+            s.notices.listen(p, Channel.WEBHOOK, target=f"https://{n}.example/", enrolments=False)
+        ),
+        wins=MANY,
+    ),
+    Race(
+        name="one address is asked at a time",
+        attempt=lambda s, p, n: s.notices.ask_address(p, f"a{n}@b.example", lifetime=timedelta(hours=1)),
+    ),
+    Race(
+        name="an address is confirmed once",
+        prepare=an_address_to_confirm,
+        attempt=lambda s, given, _n: s.notices.confirmed(*given),
+    ),
+    Race(name="one replica tells a person", prepare=something_to_tell, attempt=has_to_tell),
 )
 
 
@@ -402,3 +493,34 @@ async def test_text_of_an_agent_comes_back_as_it_was_stored(servers: tuple[Store
     found = await servers[1].decisions.by_id(stored.id)
     assert found is not None
     assert found.justification == words
+
+
+@pytest.mark.attack
+async def test_taking_back_and_delivering_at_once_do_not_wait_for_each_other(
+    servers: tuple[Stores, Stores], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token is delivered and then the agreement is gone: neither ends in the database's refusal of a deadlock."""
+    one, other = servers
+    person_id = await an_approval(one, (await one.persons.named("mcp-user", IDP)).id)
+    agreed = (await one.decisions.consents_of(person_id))[0]
+    real, taking_back = spend, list[asyncio.Task[bool]]()
+
+    async def meanwhile(*args: Any, **more: Any) -> int:
+        taking_back.append(asyncio.create_task(other.decisions.withdraw(agreed.id, person_id, whole=True)))
+        await asyncio.wait(taking_back, timeout=0.2)
+        return await real(*args, **more)
+
+    monkeypatch.setattr(decisions, "spend", meanwhile)
+    assert await one.decisions.deliver("one", answered=State.APPROVED, issued=fresh(person_id, 1))
+    assert await taking_back[0]
+    assert await one.decisions.consents_of(person_id) == []
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b"], ids=["NUL", "half a character"])
+async def test_what_a_database_cannot_keep_is_the_senders_fault(servers: tuple[Stores, Stores], text: str) -> None:
+    """PostgreSQL keeps no NUL, and no database half a character: refused alike, whoever looks it up or writes it."""
+    with pytest.raises(InvalidRequest):
+        await servers[0].persons.named(text, IDP)
+    with pytest.raises(InvalidRequest):
+        await servers[0].decisions.by_id(text)

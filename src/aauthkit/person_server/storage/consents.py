@@ -131,6 +131,7 @@ class ConsentStore(Store):
         """
         own = and_(consents.c.id == consent_id, consents.c.person_id == person_id)
         async with writing(self._engine) as connection:
+            await alone(connection, person_id)
             found = (await connection.execute(select(consents).where(own))).first()
             if found is None:
                 return False
@@ -170,9 +171,19 @@ class ConsentStore(Store):
     async def withdraw_agent(self, agent: str, person_id: str) -> None:
         """Forget everything the person agreed to for this agent."""
         async with writing(self._engine) as connection:
+            await alone(connection, person_id)
             await connection.execute(
                 delete(consents).where(consents.c.agent == agent, consents.c.person_id == person_id)
             )
+
+
+async def alone(connection: AsyncConnection, person_id: str) -> None:
+    """Until the transaction ends nobody else changes what the person agreed to, nor waits for rows held here.
+
+    Taken before a request's row is: whoever delivers holds that and wants the agreements, whoever takes back the
+    reverse.
+    """
+    await one_at_a_time(connection, "consents", person_id)
 
 
 async def told_of_consent(connection: AsyncConnection, consent: Any) -> Event:
@@ -209,7 +220,7 @@ async def remember(connection: AsyncConnection, request: PendingRequest, agreeme
     granted = (ACT_AS_PERSON,) if request.kind == PERSON else granted_of(request, agreement.granted)
     refused = [scope for scope in request.scope.split() if scope not in granted]
     # Two requests for the same may be approved at once.
-    await one_at_a_time(connection, "consents", request.person_id)
+    await alone(connection, request.person_id)
     for scope in (*granted, *refused):
         # Whatever was said about this scope before is said anew.
         for table in (consents, left_out):
@@ -256,6 +267,7 @@ class Use:
 
 async def spend(connection: AsyncConnection, use: Use, *, now: float) -> int:
     """Note the use; what may be used once is gone by it, and counted."""
+    await alone(connection, use.holder.person_id)
     used = and_(_about(consents, use.holder), consents.c.scope.in_(use.scopes))
     spent = await connection.execute(delete(consents).where(used, consents.c.single_use.is_(True)))
     await connection.execute(update(consents).where(used).values(used_at=now))

@@ -19,6 +19,7 @@ from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.consents import (
     ConsentStore,
     Use,
+    alone,
     granted_of,
     is_uncollected,
     remember,
@@ -124,6 +125,8 @@ class DecisionStore(RequestStore, ConsentStore, IssuedStore, GuessStore):
         async with writing(self._engine) as connection:
             await _refuse_revoked(connection, rests_on)
             await _refuse_disabled(connection, issued)
+            if issued is not None:
+                await alone(connection, issued.person_id)
             moved = await connection.execute(
                 update(pending_requests)
                 .where(

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, delete, exists, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from aauthkit.database import reading, writing
+from aauthkit.database import one_at_a_time, reading, writing
 from aauthkit.person_server.audit import Event, Kind, Outcome
 from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.notice_schema import channels, notices
@@ -114,20 +114,23 @@ class NoticeStore(Store):
     async def listen(self, person_id: str, channel: Channel, *, target: str, enrolments: bool) -> str:
         """Tell the person over the channel from now on; the channel's new nonce. What it had to tell is dropped."""
         async with writing(self._engine) as connection:
+            await _alone(connection, person_id)
             nonce = await self._replace(connection, person_id, channel, target, enrolments=enrolments)
             await audit.append(connection, _told(person_id, f"told by {channel} from now on"))
             return nonce
 
     async def silence(self, person_id: str, channel: Channel) -> None:
         async with writing(self._engine) as connection:
-            await connection.execute(delete(notices).where(_of(notices, person_id, channel)))
+            await _alone(connection, person_id)
             await connection.execute(delete(channels).where(_of(channels, person_id, channel)))
+            await connection.execute(delete(notices).where(_of(notices, person_id, channel)))
             await audit.append(connection, _told(person_id, f"not told by {channel} any more"))
 
     async def ask_address(self, person_id: str, address: str, *, lifetime: timedelta) -> bool:
         """Have a confirmation sent to the address; False when another one was asked for a moment ago."""
         now, channel = self._clock.now(), Channel.CONFIRMATION
         async with writing(self._engine) as connection:
+            await _alone(connection, person_id)
             query = select(channels.c.made_at).where(_of(channels, person_id, channel))
             made_at = (await connection.execute(query)).scalar()
             if made_at is not None and made_at > now - _GAPS[channel].total_seconds():
@@ -152,6 +155,7 @@ class NoticeStore(Store):
         """The address answered: mail goes there from now on. True for the first who says so, while it holds."""
         now = self._clock.now()
         async with writing(self._engine) as connection:
+            await _alone(connection, person_id)
             own = and_(_of(channels, person_id, Channel.CONFIRMATION), channels.c.nonce == nonce)
             row = (await connection.execute(select(channels).where(own, channels.c.expires_at > now))).first()
             gone = await connection.execute(delete(channels).where(own))
@@ -177,8 +181,8 @@ class NoticeStore(Store):
         query = select(channels.c.next_at).where(_of(channels, person_id, channel))
         # Turning a channel off and on again is no way around its gap.
         next_at = (await connection.execute(query)).scalar() or 0.0
-        await connection.execute(delete(notices).where(_of(notices, person_id, channel)))
         await connection.execute(delete(channels).where(_of(channels, person_id, channel)))
+        await connection.execute(delete(notices).where(_of(notices, person_id, channel)))
         await connection.execute(
             insert(channels).values(
                 person_id=person_id,
@@ -290,6 +294,11 @@ class NoticeStore(Store):
 
 def _of(table: Any, person_id: str, channel: Channel) -> ColumnElement[bool]:
     return and_(table.c.person_id == person_id, table.c.channel == channel)
+
+
+async def _alone(connection: AsyncConnection, person_id: str) -> None:
+    """A person who says the same twice at once is asked after the other one; both find what stands by then."""
+    await one_at_a_time(connection, "channels", person_id)
 
 
 def _listening(row: Any) -> Listening:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from aauthkit.clock import Clock
-from aauthkit.database import reading, writing
+from aauthkit.database import one_at_a_time, reading, writing
 from aauthkit.person_server.audit import Event, Kind, Outcome
 from aauthkit.person_server.codes import hashed
 from aauthkit.person_server.storage import audit
@@ -281,6 +281,8 @@ class PasskeyStore:
             )
 
     async def _insert(self, connection: AsyncConnection, person_id: str, new: NewPasskey) -> None:
+        # Several may be added at once.
+        await one_at_a_time(connection, "passkeys", person_id)
         query = select(func.count()).where(passkeys.c.person_id == person_id)
         if int((await connection.execute(query)).scalar_one()) >= self._most:
             raise TooManyPasskeys
