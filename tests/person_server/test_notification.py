@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
@@ -27,10 +28,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from aauthkit.database import open_database
-from aauthkit.errors import ConfigurationError, InvalidRequest
+from aauthkit.errors import ConfigurationError, InvalidRequest, Unavailable
 from aauthkit.fetching import HTTPFetcher
 from aauthkit.flow import Call, Fetched
-from aauthkit.person_server.notification.mail import MailSettings
+from aauthkit.person_server.notification import mail as mailing
+from aauthkit.person_server.notification.mail import Mailer, MailSettings
 from aauthkit.person_server.notification.message import mail_address, quoted
 from aauthkit.person_server.storage.notices import NoticeStore
 from tests.person_server.native import NativeResource
@@ -474,3 +476,59 @@ async def test_without_a_mail_server_nobody_is_promised_mail(world: World) -> No
     assert "This server sends no mail." in (await person.client.get("/ui/notification")).text
     assert (await form(person, "email", tell="yes")).status_code == 400
     assert (await form(person, "address", address="a@b.example")).status_code == 400
+
+
+@asynccontextmanager
+async def slow_drip(greeting: bytes, drip: bytes) -> AsyncIterator[int]:
+    """A mail server that goes on talking and never says anything."""
+    over, talking = asyncio.Event(), list[asyncio.Task[Any] | None]()
+
+    async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talking.append(asyncio.current_task())
+        with contextlib.suppress(ConnectionError):
+            writer.write(greeting)
+            while not over.is_set():
+                writer.write(drip)
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        over.set()
+        server.close()
+        await asyncio.gather(*(task for task in talking if task is not None))
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    ("greeting", "drip"), [(b"", b"220-"), (b"220 mail\r\n", b"2")], ids=["in its greeting", "in an answer"]
+)
+async def test_a_mail_server_that_drips_holds_up_nobody(
+    monkeypatch: pytest.MonkeyPatch, anyio_backend: str, greeting: bytes, drip: bytes
+) -> None:
+    """Neither the server, which goes on while the mail is broken off, nor a thread of those that send."""
+    monkeypatch.setattr(mailing, "_WHOLE", timedelta(seconds=0.3))
+    message = EmailMessage()
+    message["From"], message["To"] = "a@b.example", "c@d.example"
+    async with slow_drip(greeting, drip) as port:
+        mailer = Mailer(MailSettings.of(f"smtp+plain://localhost:{port}", sender="a@b.example", password=None))
+        async with asyncio.timeout(5):
+            with pytest.raises(Unavailable, match="too slow"):
+                await mailer.send(message)
+            # A thread that is still held would be waited for here.
+            await asyncio.to_thread(mailer._threads.shutdown)
+
+
+@pytest.mark.attack
+async def test_mail_goes_to_no_address_the_identity_provider_did_not_check(tmp_path: Path, anyio_backend: str) -> None:
+    """Whoever may write their own address at the provider would have a stranger told."""
+    async with mail_server() as (received, _, port), world_at(tmp_path, **mail(port)) as world:
+        world.idp.extra_claims = {"email": "stranger@people.example", "email_verified": False}
+        person = await world.person("alice")
+        assert (await form(person, "email", tell="yes")).status_code == 400
+        assert received.received == []

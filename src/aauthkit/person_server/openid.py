@@ -295,7 +295,8 @@ class OpenIDClient:
             subject=str(claims["sub"]),
             # Without a name the subject stands in; it never claims a placeholder made for a name, since it is no name.
             username=username if isinstance(username, str) and username else f"sub:{claims['sub']}",
-            email=email if isinstance(email, str) else None,
+            # What the provider says it did not check may be a stranger's, who would get this person's mail.
+            email=email if isinstance(email, str) and claims.get("email_verified") is not False else None,
             roles=roles_in(claims, self.settings.role_claims),
         )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import smtplib
+import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,6 +13,7 @@ from datetime import timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import parseaddr
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from aauthkit.errors import ConfigurationError, InvalidRequest, Unavailable
@@ -89,7 +92,7 @@ class Mailer:
                 await asyncio.shield(sending)
         except TimeoutError as error:
             for connection in opened:
-                connection.close()  # the thread's next step fails
+                _break_off(connection)
             sending.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise Unavailable("The mail server is too slow.") from error
         except smtplib.SMTPRecipientsRefused as error:
@@ -101,8 +104,7 @@ class Mailer:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _send(self, message: EmailMessage, opened: list[smtplib.SMTP]) -> None:
-        with self._connected() as connection:
-            opened.append(connection)
+        with self._connected(opened) as connection:
             if self.settings.scheme == "smtp":
                 # Raises where the server offers no TLS: a password and a person's business go over nothing else.
                 connection.starttls(context=self._tls)
@@ -110,8 +112,31 @@ class Mailer:
                 connection.login(self.settings.username, self.settings.password or "")
             connection.send_message(message)
 
-    def _connected(self) -> smtplib.SMTP:
+    def _connected(self, opened: list[smtplib.SMTP]) -> smtplib.SMTP:
         host, port, seconds = self.settings.host, self.settings.port, _STEP.total_seconds()
         if self.settings.scheme == "smtps":
-            return smtplib.SMTP_SSL(host, port, timeout=seconds, context=self._tls)
-        return smtplib.SMTP(host, port, timeout=seconds)
+            return _KnownTLS(opened, host, port, timeout=seconds, context=self._tls)
+        return _Known(opened, host, port, timeout=seconds)
+
+
+class _Known(smtplib.SMTP):
+    """A connection that others know of before it is made: connecting waits for the server's greeting already."""
+
+    def __init__(self, opened: list[smtplib.SMTP], *args: Any, **more: Any) -> None:
+        opened.append(self)
+        super().__init__(*args, **more)
+
+
+class _KnownTLS(smtplib.SMTP_SSL):
+    """The same with TLS from the first byte."""
+
+    def __init__(self, opened: list[smtplib.SMTP], *args: Any, **more: Any) -> None:
+        opened.append(self)
+        super().__init__(*args, **more)
+
+
+def _break_off(connection: smtplib.SMTP) -> None:
+    """The thread's step fails now. Closing would wait for it, with everybody else: it reads, and holds the file."""
+    if connection.sock is not None:
+        with contextlib.suppress(OSError):
+            connection.sock.shutdown(socket.SHUT_RDWR)
