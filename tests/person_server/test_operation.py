@@ -16,13 +16,15 @@ from aauthkit.cli.root import aauth
 from aauthkit.database import is_migrated, migrate, open_database, reading, writing
 from aauthkit.errors import ConfigurationError
 from aauthkit.person_server import storage
-from aauthkit.person_server.storage import purging, schema
+from aauthkit.person_server.storage import PersonStore, purging, schema
 from aauthkit.person_server.storage.audit_schema import audit as audit_table
 from aauthkit.person_server.storage.conversation_schema import used_codes
 from aauthkit.person_server.storage.keys_schema import signing_keys
+from aauthkit.person_server.storage.notices import Channel, NoticeStore
+from aauthkit.person_server.storage.passkeys import Challenge, NewPasskey, PasskeyStore
 from aauthkit.person_server.storage.purging import BATCH, Purging, rules
 from aauthkit.person_server.storage.revocation_schema import deliveries
-from tests.person_server.world import START, World, world_at
+from tests.person_server.world import IDP, START, World, world_at
 
 pytestmark = pytest.mark.anyio
 HEALTHY = {"status": "healthy", "service": "person-server"}
@@ -234,6 +236,29 @@ async def test_much_is_forgotten_in_small_steps(world: World, monkeypatch: pytes
     monkeypatch.setattr(purger, "_batch", counted)
     assert await purger.purge() == 2 * BATCH + 1
     assert max(steps) == BATCH
+    await engine.dispose()
+
+
+async def test_links_challenges_and_notices_are_forgotten_with_their_time_and_channels_are_not(world: World) -> None:
+    person, engine = await world.person(), world.open_database()
+    person_id = (await PersonStore(engine, world.clock).named(person.username, IDP)).id
+    passkeys, told = PasskeyStore(engine, world.clock), NoticeStore(engine, world.clock)
+    await passkeys.invite(person_id, lifetime=timedelta(minutes=5), actor="")
+    until = Challenge(hash="c", expires_at=START + 300)
+    await passkeys.add(
+        person_id,
+        NewPasskey(credential_id="c", public_key="k", sign_count=0, transports=(), name="L", challenge=until),
+    )
+    await told.listen(person_id, Channel.WEBHOOK, target="https://hook.example/", enrolments=False)
+    await told.ask_address(person_id, "a@b.example", lifetime=timedelta(minutes=5))
+    short = ("ps_invitations", "ps_used_challenges", "ps_notices")
+    assert await purge(world) == 0
+    before = await counts(world)
+    assert [before[name] for name in (*short, "ps_channels", "ps_passkeys")] == [1, 1, 1, 2, 1]
+    world.pass_time(minutes=5)
+    await purge(world)
+    after = await counts(world)
+    assert [after[name] for name in (*short, "ps_channels", "ps_passkeys")] == [0, 0, 0, 1, 1]
     await engine.dispose()
 
 

@@ -16,6 +16,7 @@ from aauthkit.clock import Clock
 from aauthkit.database import one_at_a_time, writing
 from aauthkit.person_server.storage.conversation_schema import clarifications, inbox_items, used_codes
 from aauthkit.person_server.storage.keys_schema import signing_keys
+from aauthkit.person_server.storage.notice_schema import channels, notices
 from aauthkit.person_server.storage.schema import (
     agent_tokens,
     asked_resources,
@@ -27,7 +28,8 @@ from aauthkit.person_server.storage.schema import (
     person_tokens,
     wrong_codes,
 )
-from aauthkit.person_server.storage.sign_in_schema import sessions
+from aauthkit.person_server.storage.sign_in_schema import invitations, sessions, used_challenges
+from aauthkit.person_server.storage.standing_schema import provider_sessions
 
 # A write transaction of this many deletions takes milliseconds, and nobody notices that it waited.
 BATCH = 500
@@ -54,7 +56,13 @@ def rules(now: float, retention: timedelta) -> Sequence[Rule]:
     )
     return (
         Rule(table=sessions, over=sessions.c.expires_at <= now),
+        Rule(table=provider_sessions, over=provider_sessions.c.expires_at <= now),
         Rule(table=logins, over=logins.c.expires_at <= now),
+        Rule(table=invitations, over=invitations.c.expires_at <= now),
+        Rule(table=used_challenges, over=used_challenges.c.expires_at <= now),
+        Rule(table=notices, over=notices.c.expires_at <= now),
+        # Only an address that did not answer has an end.
+        Rule(table=channels, over=channels.c.expires_at <= now),
         Rule(table=signing_keys, over=signing_keys.c.published_until <= now),
         Rule(table=used_codes, over=used_codes.c.used_at <= shortly),
         Rule(table=wrong_codes, over=wrong_codes.c.at <= shortly),
