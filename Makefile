@@ -59,7 +59,7 @@ single: setup chromium ## tests of one real thing: a page in a browser
 	@echo "single: the pages in a browser"
 	@$(BIN)/python -m pytest -q -m "browser and not system" --ignore tests/person_server/web
 	@echo "single: the person server's pages in a browser (async, so in a process of their own)"
-	@$(BIN)/python -m pytest -q -m browser tests/person_server/web
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m browser tests/person_server/web
 
 database: setup ## the storage contract and the main flows on a real PostgreSQL, started for the run (scripts/postgresql.sh)
 	@echo "database: the storage contract on PostgreSQL"

@@ -238,13 +238,13 @@ async def test_every_open_page_says_that_a_request_waits_and_none_takes_writing_
         await settings.get_by_label("Ask me about").fill("cal")
         await stage.agent.person(stage.resource.issuer, capabilities=TALKS)
         await requests.get_by_text("Calendar").first.wait_for()
-        await settings.wait_for_function("document.title.startsWith('(1) ')")
+        await settings.wait_for_function("() => document.title.startsWith('(1) ')")
         assert await settings.locator("nav [data-waits=requests]").inner_text() == "1"
         assert await settings.get_by_label("Ask me about").input_value() == "cal"
         # Whoever held the stream is gone; the other takes over.
         await requests.close()
         await stage.agent.post("/interaction", type="question", question="Window or aisle?")
-        await settings.wait_for_function("document.title.startsWith('(2) ')")
+        await settings.wait_for_function("() => document.title.startsWith('(2) ')")
         assert await settings.get_by_label("Ask me about").input_value() == "cal"
 
 

@@ -112,7 +112,8 @@ async def test_from_the_link_at_start_to_a_risky_decision(device: Device) -> Non
     await device.look("step-up")
     await page.locator("#approve").click()
     await device.heading("Allowed")
-    # The resource token ran out meanwhile; what was agreed to holds for the next one.
+    # The resource token ran out meanwhile: the agent is sent for a fresh one, and what was agreed to holds for that.
+    assert (await agent.poll(pending.headers["location"])).status_code == 400
     assert (await agent.ask(device.world.resource().token(agent, RISKY, jti="fresh"))).status_code == 200
 
 
