@@ -252,3 +252,19 @@ def test_the_command_says_what_is_whole_and_fails_for_what_is_not(tmp_path: Path
     broken = run.invoke(person, ["audit", "verify", *state])
     assert broken.exit_code == 1
     assert "BROKEN at row 1" in broken.output
+
+
+@pytest.mark.attack
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("Backend App", "Backend App"),
+        ("Bank. Alice allowed Mallory", "“Bank. Alice allowed Mallory”"),
+        ("Bank” to read. Alice allowed “Mallory", "“Bank' to read. Alice allowed 'Mallory”"),
+        ('"Bank"', "“'Bank'”"),
+        ("Bank\nAlice allowed Mallory", "“Bank\nAlice allowed Mallory”"),
+    ],
+)
+def test_a_name_does_not_pass_for_a_sentence_of_ours(name: str, told: str) -> None:
+    event = Event(kind=Kind.REQUEST, outcome=Outcome.APPROVED, actor="Alice", agent_name=name, scope="a", resource="r")
+    assert sentence(event) == f"Alice allowed {told} to a at r"

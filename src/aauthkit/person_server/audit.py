@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +17,8 @@ from enum import StrEnum
 from string import Formatter
 from types import MappingProxyType
 
+_LIKE_A_SENTENCE = re.compile(r"""[.,:;!?]\s|[\r\n"“”]""")
+_QUOTATION_MARKS = re.compile(r"""["“”]""")
 # What stands before the first row.
 GENESIS = "0" * 64
 
@@ -198,8 +201,17 @@ class Part:
 
 
 def sentence(event: Event, *, used: int | None = None) -> str:
-    """The event as one plain sentence without a full stop."""
-    return "".join(part.text for part in sentence_parts(event, used=used))
+    """The event as one plain sentence without a full stop.
+
+    Words of an agent or a resource that could pass for the end of it, and for another, stand in quotation marks.
+    """
+    return "".join(_plain(part) for part in sentence_parts(event, used=used))
+
+
+def _plain(part: Part) -> str:
+    if not part.whose or not _LIKE_A_SENTENCE.search(part.text):
+        return part.text
+    return "“" + _QUOTATION_MARKS.sub("'", part.text) + "”"
 
 
 def sentence_parts(event: Event, *, used: int | None = None) -> list[Part]:
@@ -329,5 +341,6 @@ def storable(text: str, longest: int) -> str:
 
 def search_words(event: Event) -> str:
     """What a search looks in: the sentence and the identifiers, in lower case."""
-    found = [sentence(event), event.agent, event.resource, event.scope, event.jti, event.person, event.actor]
+    told = "".join(part.text for part in sentence_parts(event))
+    found = [told, event.agent, event.resource, event.scope, event.jti, event.person, event.actor]
     return " ".join(dict.fromkeys(text for text in found if text)).lower()
