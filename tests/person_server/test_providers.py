@@ -127,6 +127,7 @@ async def test_what_one_server_was_told_holds_in_the_other_a_moment_later(
             async with asyncio.timeout(10):
                 while (await between.person(THERE, upstream_token=upstream)).status_code != expected:
                     one.pass_time(seconds=1)  # a request anew, not a copy
+                    await asyncio.sleep(0.02)  # a refusal waits for nothing, and the other server has to have its turn
 
 
 async def _removed(boss: Person) -> httpx2.Response:
