@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
+from tests.chromium import ARGUMENTS, CHROMIUM
 from tests.conformance.plugin import refuse_unknown_ids
 from tests.postgresql import PostgreSQL, running
 from tests.system.running import Systems
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # No deadline: a test asserts what happens, never how fast. `make test-long` asks for "long".
 settings.register_profile("quick", max_examples=60, deadline=None)
@@ -40,6 +46,18 @@ def postgresql() -> Iterator[PostgreSQL]:
     """Started for whoever asks first; whoever asks is marked `postgresql`."""
     with running() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One for all tests of a process that are not async: Playwright has room for no second one beside it."""
+    from playwright.sync_api import sync_playwright
+
+    assert Path(CHROMIUM).exists(), "these tests drive the system's Chromium; install the package chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

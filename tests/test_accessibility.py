@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.accessibility import blocking_accessibility_problems
-from tests.demo.ui.conftest import ARGUMENTS, CHROMIUM
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
 
@@ -58,13 +57,10 @@ _FAULTS = {
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        yield browser.new_page(viewport={"width": 400, "height": 800})
-        browser.close()
+def page(chromium: Browser) -> Iterator[Page]:
+    page = chromium.new_page(viewport={"width": 400, "height": 800})
+    yield page
+    page.close()
 
 
 def test_a_page_without_faults_passes(page: Page) -> None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.visitor import Visitor
-from tests.demo.ui.conftest import chromium as chromium
 from tests.system.person import Person, begin_with_nothing_granted
 from tests.system.running import System, Systems
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import chromium as chromium
 from tests.browser.conftest import visits as visits
 from tests.keycloak.administrator import Administrator
 from tests.system.person import Person

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from aauthkit.agent_provider import storage as agent_storage
-from aauthkit.database import migrate, open_database
-from aauthkit.person_server import storage
 from tests.person_server.world import World, on_postgresql, world_at
 from tests.postgresql import PostgreSQL
+from tests.sqlite import migrated
 
 
 @pytest.fixture(autouse=True)
@@ -26,9 +24,7 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path, anyio_backend
     if request.param == "postgresql":
         server: PostgreSQL = request.getfixturevalue("postgresql")
         return await server.database()
-    engine = open_database(tmp_path / "person.db")
-    await migrate(engine, [agent_storage.MIGRATIONS, storage.MIGRATIONS])
-    await engine.dispose()
+    await migrated(tmp_path / "person.db")
     return tmp_path / "person.db"
 
 

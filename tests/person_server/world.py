@@ -41,6 +41,7 @@ from aauthkit.sigkey.jkt_jwt import delegate
 from aauthkit.tokens.resource import build_resource_token
 from tests.person_server.described import DescribedTransport
 from tests.postgresql import PostgreSQL
+from tests.sqlite import migrated
 
 ISSUER = "http://127.0.0.1:8765"
 DOMAIN = "agent-server.example"
@@ -407,6 +408,8 @@ async def world_at(
     }
     if on_postgresql.server is not None:
         settings["database"] = await on_postgresql.of(state)
+    elif not (state / "person.db").exists() and "database" not in options:
+        await migrated(state / "person.db")
     asked, links, changes = ServeOptions(**settings | options), list[str](), Changes()
     async with application(
         asked,

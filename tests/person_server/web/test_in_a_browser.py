@@ -20,7 +20,7 @@ import uvicorn
 
 from aauthkit.cli.person.serve import Server
 from tests.accessibility import accessibility_problems
-from tests.demo.ui.conftest import ARGUMENTS, CHROMIUM
+from tests.chromium import ARGUMENTS, CHROMIUM
 from tests.person_server import native, world
 from tests.person_server.talking import TALKS, TalkingAgent, person_token, talking_agent
 from tests.person_server.world import Person, World, code_of, world_at
