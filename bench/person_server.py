@@ -30,13 +30,13 @@ from aauthkit.agent_provider.storage import schema as provider_schema
 from aauthkit.cli.person.state import migrated_database
 from aauthkit.clock import FixedClock
 from aauthkit.keys import b64url_encode
+from aauthkit.person_server.asking.states import State
 from aauthkit.person_server.audit import GENESIS, Event, Kind, Outcome, row_hash
-from aauthkit.person_server.states import State
 from aauthkit.person_server.storage import DecisionStore, PersonStore
 from aauthkit.person_server.storage import audit as log
-from aauthkit.person_server.storage.audit_schema import audit, audit_head
 from aauthkit.person_server.storage.audit_search import AuditReader, Filter
 from aauthkit.person_server.storage.schema import consents, issued_tokens, pending_requests
+from aauthkit.person_server.storage.schema.audit import audit, audit_head
 from aauthkit.person_server.storage.telling import Names
 from tests.person_server import world
 from tests.person_server.test_storage import issued

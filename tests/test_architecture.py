@@ -230,7 +230,7 @@ def planted(tmp_path: Path, path: str, source: str) -> Path:
         ("nowhere.py", "from aauthkit.cli import main\n"),
         ("agent/auth.py", "from aauthkit.resource.settings import Resource\n"),
         ("agent/auth.py", "from ..resource import settings\n"),
-        ("person_server/token.py", "from aauthkit.agent_provider import issuing\n"),
+        ("person_server/tokens/auth_token.py", "from aauthkit.agent_provider import issuing\n"),
         ("authz/check.py", "from aauthkit.demo.supervisor import parts\n"),
         ("database.py", "import aauthkit.serving\n"),
     ],
@@ -259,7 +259,7 @@ def test_an_import_that_points_upward_is_not(tmp_path: Path, path: str, source: 
     ("path", "source", "count"),
     [
         ("verify.py", "from starlette.requests import Request\n", 1),
-        ("person_server/token.py", "import sqlalchemy as sa\n", 1),
+        ("person_server/tokens/auth_token.py", "import sqlalchemy as sa\n", 1),
         ("authz/check.py", "import grpc\n", 1),
         ("agent/auth.py", "from mcp import Client\n", 1),
         ("resource/asgi.py", "from starlette.requests import Request\n", 0),

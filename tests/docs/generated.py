@@ -18,7 +18,7 @@ from aauthkit.agent.answers import ANSWERS, Move
 from aauthkit.demo.supervisor.choices import Choices
 from aauthkit.demo.supervisor.console import table
 from aauthkit.demo.supervisor.parts import demo_parts
-from aauthkit.person_server.states import TRANSITIONS
+from aauthkit.person_server.asking.states import TRANSITIONS
 from tests.conformance import page as conformance
 from tests.docs.pages import Block, pages
 from tests.docs.wire import MARKET_ANALYSIS, SUPPLY_CHAIN, Exchange, System, fields, system
@@ -45,7 +45,7 @@ def demo_table(scratch: Path) -> str:
 
 
 def pending_states() -> str:
-    """The table of `person_server/states.py`, drawn."""
+    """The table of `person_server/asking/states.py`, drawn."""
     width = max(map(len, TRANSITIONS))
     lines = [
         f"{state:<{width}} ──► {'  '.join(other for other in TRANSITIONS if other in targets) or '(the end)'}"

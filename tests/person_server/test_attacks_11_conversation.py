@@ -224,7 +224,7 @@ async def test_taking_an_access_back_ends_what_was_approved_there_and_not_yet_fe
 async def test_many_requests_at_once_do_not_pass_the_limit_of_one_agent(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aauthkit.person_server.asking._MOST_OPEN_REQUESTS", 3)
+    monkeypatch.setattr("aauthkit.person_server.asking.deferring._MOST_OPEN_REQUESTS", 3)
     agent, person, resource = await talking_agent(world), await world.person(), NativeResource(world)
     shown = await person_token(agent, person, resource)
     tokens = [resource.token(shown, "a:write", jti=f"rt-{number}") for number in range(12)]

@@ -81,7 +81,7 @@ async def test_a_resource_that_never_finishes_answering_holds_nobody_up(
         await asyncio.Event().wait()
         raise AssertionError
 
-    monkeypatch.setattr("aauthkit.person_server.resources.DISCOVERY_SECONDS", 0.05)
+    monkeypatch.setattr("aauthkit.person_server.tokens.resources.DISCOVERY_SECONDS", 0.05)
     monkeypatch.setattr(world.network, "fetch", never)
     agent, resource = await world.agent(), world.resource()
     response = await agent.ask(resource.token(agent))
@@ -142,7 +142,7 @@ async def test_an_agent_that_is_revoked_while_documents_are_fetched_gets_nothing
 
 
 async def test_one_agent_cannot_bury_a_person_in_requests(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aauthkit.person_server.asking._MOST_OPEN_REQUESTS", 3)
+    monkeypatch.setattr("aauthkit.person_server.asking.deferring._MOST_OPEN_REQUESTS", 3)
     agent, other, resource = await world.agent(), await world.agent(), world.resource()
     answers = [await agent.ask(resource.token(agent, "a:write")) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [202, 202, 202, 429]

@@ -23,9 +23,9 @@ from aauthkit.person_server.audit import GENESIS, SENTENCES, Event, Kind, Outcom
 from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.storage import PersonStore, audit
 from aauthkit.person_server.storage.audit import AuditLog, with_audit_log
-from aauthkit.person_server.storage.audit_schema import audit as table
-from aauthkit.person_server.storage.audit_schema import audit_head
 from aauthkit.person_server.storage.audit_search import AuditReader, Verified
+from aauthkit.person_server.storage.schema.audit import audit as table
+from aauthkit.person_server.storage.schema.audit import audit_head
 
 pytestmark = pytest.mark.anyio
 

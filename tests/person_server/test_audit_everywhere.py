@@ -18,7 +18,7 @@ from starlette.routing import Route
 from aauthkit.database import reading
 from aauthkit.drafts import DRAFT_11
 from aauthkit.keys import PrivateKey
-from aauthkit.person_server.storage.audit_schema import audit
+from aauthkit.person_server.storage.schema.audit import audit
 from tests.person_server.native import BETWEEN, HERE, NativeResource, publish
 from tests.person_server.revoking import provider, revoke
 from tests.person_server.talking import TALKS, TalkingAgent, person_token, talking_agent

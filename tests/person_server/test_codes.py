@@ -13,9 +13,9 @@ import pytest
 
 from aauthkit.codes import code_hash, normalise_code
 from aauthkit.errors import Unavailable
-from aauthkit.person_server.callbacks import callback_error, with_error
+from aauthkit.person_server.asking.callbacks import callback_error, with_error
+from aauthkit.person_server.asking.states import State
 from aauthkit.person_server.codes import Secrets
-from aauthkit.person_server.states import State
 from aauthkit.person_server.storage import DecisionStore
 from tests.person_server.native import HERE, NativeResource
 from tests.person_server.talking import TalkingAgent, talking_agent

@@ -16,8 +16,8 @@ from aauthkit.database import migrate, open_database
 from aauthkit.fetching import FetchLimits, HTTPFetcher
 from aauthkit.flow import Fetch, Fetched
 from aauthkit.person_server import storage
-from aauthkit.person_server.images import media_type_of
-from aauthkit.person_server.logos import Logos
+from aauthkit.person_server.asking.images import media_type_of
+from aauthkit.person_server.asking.logos import Logos
 from aauthkit.person_server.storage import logos as logo_storage
 from aauthkit.person_server.storage.logos import LogoStore
 from tests.person_server.native import NativeResource, native_agent

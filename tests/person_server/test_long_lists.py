@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from aauthkit.clock import FixedClock
 from aauthkit.database import reading, writing
-from aauthkit.person_server.states import State
+from aauthkit.person_server.asking.states import State
 from aauthkit.person_server.storage import DecisionStore, PersonStore
-from aauthkit.person_server.storage.audit_schema import audit
 from aauthkit.person_server.storage.schema import consents, pending_requests
+from aauthkit.person_server.storage.schema.audit import audit
 from tests.person_server.test_storage import clock, engine, new_request, person_id
 from tests.person_server.world import IDP, World, world_at
 

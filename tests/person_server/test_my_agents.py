@@ -19,10 +19,10 @@ from aauthkit import jwt as jws
 from aauthkit.agent_provider.storage import AgentStore, RegistrationStore
 from aauthkit.database import open_database, reading
 from aauthkit.keys import PrivateKey, fingerprint
-from aauthkit.person_server.my_agents import PAGE
+from aauthkit.person_server.agents.my_agents import PAGE
 from aauthkit.person_server.revocation.service import RevocationService
 from aauthkit.person_server.storage import PersonStore
-from aauthkit.person_server.storage.audit_schema import audit
+from aauthkit.person_server.storage.schema.audit import audit
 from tests.person_server.native import NativeResource, autonomous_at, native_agent
 from tests.person_server.revoking import RESOURCE, Told, until
 from tests.person_server.world import IDP, ISSUER, Agent, Person, World, world_at

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aauthkit.errors import InvalidRequest
-from aauthkit.person_server.names import LONGEST_NAME, given_name, look_alikes, skeleton
+from aauthkit.person_server.agents.names import LONGEST_NAME, given_name, look_alikes, skeleton
 
 
 @pytest.mark.parametrize(

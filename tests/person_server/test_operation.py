@@ -17,13 +17,13 @@ from aauthkit.database import is_migrated, migrate, open_database, reading, writ
 from aauthkit.errors import ConfigurationError
 from aauthkit.person_server import storage
 from aauthkit.person_server.storage import PersonStore, purging, schema
-from aauthkit.person_server.storage.audit_schema import audit as audit_table
-from aauthkit.person_server.storage.conversation_schema import used_codes
-from aauthkit.person_server.storage.keys_schema import signing_keys
 from aauthkit.person_server.storage.notices import Channel, NoticeStore
 from aauthkit.person_server.storage.passkeys import Challenge, NewPasskey, PasskeyStore
 from aauthkit.person_server.storage.purging import BATCH, Purging, rules
-from aauthkit.person_server.storage.revocation_schema import deliveries
+from aauthkit.person_server.storage.schema.audit import audit as audit_table
+from aauthkit.person_server.storage.schema.conversation import used_codes
+from aauthkit.person_server.storage.schema.keys import signing_keys
+from aauthkit.person_server.storage.schema.revocation import deliveries
 from tests.person_server.world import IDP, START, World, world_at
 
 pytestmark = pytest.mark.anyio

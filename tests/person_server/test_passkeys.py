@@ -18,8 +18,8 @@ from aauthkit.cli.root import aauth
 from aauthkit.database import reading
 from aauthkit.errors import ConfigurationError
 from aauthkit.keys import b64url_encode
-from aauthkit.person_server.standing import Standings
-from aauthkit.person_server.storage.audit_schema import audit
+from aauthkit.person_server.sign_in.standing import Standings
+from aauthkit.person_server.storage.schema.audit import audit
 from tests.person_server.authenticator import (
     Authenticator,
     PasskeyPerson,

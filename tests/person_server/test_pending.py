@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from aauthkit import jwt as jws
-from aauthkit.person_server.waiting import Changes
+from aauthkit.person_server.asking.waiting import Changes
 from tests.person_server.world import Agent, Person, Resource, World, code_of
 
 pytestmark = pytest.mark.anyio

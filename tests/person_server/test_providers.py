@@ -117,7 +117,7 @@ async def test_a_provider_whose_keys_changed_since_they_were_seen_is_not_trusted
 async def test_what_one_server_was_told_holds_in_the_other_a_moment_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aauthkit.person_server.providers._LOOK_EVERY", 0.01)
+    monkeypatch.setattr("aauthkit.person_server.agents.providers._LOOK_EVERY", 0.01)
     async with administered_at(tmp_path) as one, administered_at(tmp_path, beside=one) as two:
         boss, between, agent = await one.person(BOSS), Intermediary(one), await native_agent(one)
         upstream = await agent.person_token(BETWEEN)
@@ -193,7 +193,7 @@ async def test_a_provider_that_never_finishes_answering_holds_nobody_up(
         await asyncio.Event().wait()
         raise AssertionError
 
-    monkeypatch.setattr("aauthkit.person_server.providers.DISCOVERY_SECONDS", 0.05)
+    monkeypatch.setattr("aauthkit.person_server.agents.providers.DISCOVERY_SECONDS", 0.05)
     monkeypatch.setattr(world.network, "fetch", never)
     answer = await boss.post("/admin/providers/look", {"issuer": BETWEEN})
     assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")

@@ -22,8 +22,8 @@ from aauthkit.errors import (
     Unavailable,
 )
 from aauthkit.flow import Fetched
+from aauthkit.person_server.asking.states import State
 from aauthkit.person_server.revocation import outbox
-from aauthkit.person_server.states import State
 from aauthkit.person_server.storage import (
     Agreement,
     DecisionStore,
@@ -34,7 +34,7 @@ from aauthkit.person_server.storage import (
     Subagent,
     refuse_revoked,
 )
-from aauthkit.person_server.storage.revocation_schema import deliveries
+from aauthkit.person_server.storage.schema.revocation import deliveries
 from tests.person_server.revoking import RESOURCE, STOCK, Records, Told, provider, records, revoke, server, until
 from tests.person_server.world import ISSUER, World, world_at
 

@@ -13,9 +13,9 @@ from sqlalchemy import select, text
 from aauthkit.clock import FixedClock
 from aauthkit.database import migrate, open_database, reading, writing
 from aauthkit.person_server.codes import hashed
-from aauthkit.person_server.devices import device_of
+from aauthkit.person_server.sign_in.devices import device_of
 from aauthkit.person_server.storage import MIGRATIONS, SessionStore
-from aauthkit.person_server.storage.sign_in_schema import sessions
+from aauthkit.person_server.storage.schema.sign_in import sessions
 from tests.person_server.world import Person, World
 
 pytestmark = pytest.mark.anyio

@@ -22,8 +22,8 @@ from aauthkit.agent_provider.storage import schema as agent_schema
 from aauthkit.clock import FixedClock
 from aauthkit.database import migrate, open_database, reading
 from aauthkit.person_server import storage
+from aauthkit.person_server.asking.states import OPEN, TRANSITIONS, State, out_of_time, sources_of
 from aauthkit.person_server.codes import Secrets
-from aauthkit.person_server.states import OPEN, TRANSITIONS, State, out_of_time, sources_of
 from aauthkit.person_server.storage import (
     Agreement,
     DecisionStore,

@@ -23,9 +23,9 @@ from aauthkit.clock import FixedClock
 from aauthkit.database import open_database, reading
 from aauthkit.errors import InvalidRequest
 from aauthkit.keys import PrivateKey
+from aauthkit.person_server.asking.states import State
 from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.sealed import Sealer
-from aauthkit.person_server.states import State
 from aauthkit.person_server.storage import (
     DecisionStore,
     IssuedToken,
@@ -37,7 +37,6 @@ from aauthkit.person_server.storage import (
     decisions,
 )
 from aauthkit.person_server.storage.audit import AuditLog, with_audit_log
-from aauthkit.person_server.storage.audit_schema import audit as audit_table
 from aauthkit.person_server.storage.consents import spend
 from aauthkit.person_server.storage.conversation import ConversationStore, TooManyRounds
 from aauthkit.person_server.storage.inbox import InboxStore, Kind, NewItem, TooManyOpen
@@ -55,6 +54,7 @@ from aauthkit.person_server.storage.people import PeopleStore
 from aauthkit.person_server.storage.records import Agreement, Person
 from aauthkit.person_server.storage.requests import TooManyRequests
 from aauthkit.person_server.storage.revocations import Kind as Revoked
+from aauthkit.person_server.storage.schema.audit import audit as audit_table
 from aauthkit.person_server.storage.trusted import TrustedStore
 from tests.person_server.test_storage import IDP, issued, new_request
 

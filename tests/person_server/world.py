@@ -32,11 +32,11 @@ from aauthkit.flow import Call, Fetch, Fetched
 from aauthkit.httpsig.message import Message
 from aauthkit.httpsig.sign import sign_message
 from aauthkit.keys import PrivateKey, b64url_encode, jwks
+from aauthkit.person_server.asking.waiting import Changes
 from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.signing import SigningKeys
 from aauthkit.person_server.storage import PersonStore
 from aauthkit.person_server.storage.audit import AuditLog, with_audit_log
-from aauthkit.person_server.waiting import Changes
 from aauthkit.sigkey.jkt_jwt import delegate
 from aauthkit.tokens.resource import build_resource_token
 from tests.person_server.described import DescribedTransport

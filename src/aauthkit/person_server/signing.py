@@ -13,8 +13,6 @@ one changed column, and replicas that read them change over in the same moment w
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -26,6 +24,7 @@ from typing import Any, Protocol
 from aauthkit.clock import Clock
 from aauthkit.drafts import DRAFTS, SPOKEN
 from aauthkit.keys import PrivateKey, PublicKey, jwks
+from aauthkit.person_server.rounds import rounds
 
 _log = logging.getLogger("aauthkit.person_server.signing")
 
@@ -113,18 +112,8 @@ class SigningKeys(Mapping[str, PrivateKey]):
     @asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
         """Look again every few seconds, so that a rotation needs no restart."""
-        task = asyncio.create_task(self._follow())
-        try:
+        async with rounds(self.read_if_possible, every=_LOOK_EVERY, what="reading the signing keys"):
             yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
-    async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(_LOOK_EVERY)
-            await self.read_if_possible()
 
     def _notice(self) -> None:
         now = self._stages()

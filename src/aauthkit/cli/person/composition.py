@@ -38,24 +38,24 @@ from aauthkit.fetching import HTTPFetcher
 from aauthkit.flow import AsyncCaller, AsyncFetcher
 from aauthkit.httpsig.replay import ReplayCache
 from aauthkit.person_server import storage as person_storage
-from aauthkit.person_server.forgetting import forgetting
+from aauthkit.person_server.agents.providers import TrustedProviders
+from aauthkit.person_server.asking.waiting import Changes
 from aauthkit.person_server.notification.mail import Mailer
 from aauthkit.person_server.notification.outbox import NotificationOutbox, Postman
-from aauthkit.person_server.openid import OpenIDClient
 from aauthkit.person_server.policy import ANY, step_up_rule
-from aauthkit.person_server.providers import TrustedProviders
 from aauthkit.person_server.revocation.outbox import Outbox
 from aauthkit.person_server.revocation.service import refuse_revoked_agent_token
+from aauthkit.person_server.rounds import rounds
 from aauthkit.person_server.settings import OpenIDSettings, PersonServerSettings
+from aauthkit.person_server.sign_in.openid import OpenIDClient
+from aauthkit.person_server.sign_in.standing import Standings
 from aauthkit.person_server.signing import SigningKeys
-from aauthkit.person_server.standing import Standings
 from aauthkit.person_server.storage.inbox import InboxStore
 from aauthkit.person_server.storage.notices import About, NoticeStore, note
 from aauthkit.person_server.storage.passkeys import PasskeyStore
 from aauthkit.person_server.storage.purging import Purging
 from aauthkit.person_server.storage.standings import StandingStore
 from aauthkit.person_server.storage.trusted import TrustedStore
-from aauthkit.person_server.waiting import Changes
 from aauthkit.person_server.web.app import Parts, create_app
 from aauthkit.revoking import Revoker
 from aauthkit.server_identity import ServerIdentity
@@ -68,6 +68,8 @@ from aauthkit.verify import Requirements, VerifiedRequest
 
 # What asks the person unless the environment says otherwise (CONTRACT §3).
 _DEFAULT_PREFIXES = ("user.", "profile.", "email.")
+# Seconds. Nothing is wrong with what lies about a little longer.
+_FORGET_EVERY = 600.0
 
 
 @asynccontextmanager
@@ -112,7 +114,7 @@ async def application(
         await stack.enter_async_context(keeping.keys.following())
         await stack.enter_async_context(providers.following())
         purging = Purging(engine, clock, timedelta(days=asked.retention_days))
-        await stack.enter_async_context(forgetting(purging))
+        await stack.enter_async_context(rounds(purging.purge, every=_FORGET_EVERY, what="forgetting what is over"))
         yield app
 
 

@@ -12,8 +12,8 @@ from aauthkit.cli.person.state import database_option, identifier, state_option,
 from aauthkit.clock import SystemClock
 from aauthkit.errors import ConfigurationError
 from aauthkit.person_server import storage as person_storage
-from aauthkit.person_server.passkeys import passkey_name
 from aauthkit.person_server.settings import PersonServerSettings
+from aauthkit.person_server.sign_in.passkeys import passkey_name
 from aauthkit.person_server.storage.passkeys import PASSKEYS, NameTaken, PasskeyStore
 
 

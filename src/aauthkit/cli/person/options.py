@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from aauthkit.errors import ConfigurationError
 from aauthkit.identifiers import is_loopback
 from aauthkit.person_server.notification.mail import MailSettings
-from aauthkit.person_server.passkeys import has_a_name
+from aauthkit.person_server.sign_in.passkeys import has_a_name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,8 @@ import uvicorn
 from aauthkit.cli.person.composition import application
 from aauthkit.cli.person.options import ServeOptions, with_defaults
 from aauthkit.cli.person.state import database_option, state_option
-from aauthkit.person_server.passkeys import has_a_name
-from aauthkit.person_server.waiting import Changes
+from aauthkit.person_server.asking.waiting import Changes
+from aauthkit.person_server.sign_in.passkeys import has_a_name
 
 # Seconds for whoever reads so slowly that it cannot be told to go; a decision takes a fraction of one.
 _PATIENCE = 5

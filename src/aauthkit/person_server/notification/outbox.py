@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from aauthkit.clock import Clock
 from aauthkit.errors import AAuthError, Unavailable
 from aauthkit.flow import AsyncCaller
+from aauthkit.person_server.asking.states import OPEN
 from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.notification.mail import Mailer
 from aauthkit.person_server.notification.message import Waiting, confirmation_mail, waiting_json, waiting_mail
 from aauthkit.person_server.notification.webhook import call_webhook
 from aauthkit.person_server.ports import AgentDirectory
-from aauthkit.person_server.states import OPEN
 from aauthkit.person_server.storage import DecisionStore
 from aauthkit.person_server.storage.inbox import InboxStore
 from aauthkit.person_server.storage.notices import About, Channel, NoticeStore, Sending

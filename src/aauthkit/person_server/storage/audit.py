@@ -32,8 +32,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from aauthkit.clock import Clock
 from aauthkit.person_server.audit import ChainKey, Event, Head, canonical, row_hash, search_words, storable
 from aauthkit.person_server.codes import Secrets
-from aauthkit.person_server.storage.audit_schema import audit, audit_head
 from aauthkit.person_server.storage.schema import persons
+from aauthkit.person_server.storage.schema.audit import audit, audit_head
 
 _LOG = "aauth_audit_log"
 # Far above any name, identifier or scope that is accepted; one agent cannot fill the log with one event.

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from aauthkit.database import reading
 from aauthkit.person_server.audit import GENESIS, Event, Head, Kind, Outcome, row_hash
 from aauthkit.person_server.storage.audit import log_of, members_of
-from aauthkit.person_server.storage.audit_schema import audit, audit_head
+from aauthkit.person_server.storage.schema.audit import audit, audit_head
 
 # How many rows one query looks through for what no index answers: some hundredths of a second (`make bench-person`).
 WINDOW = 20_000

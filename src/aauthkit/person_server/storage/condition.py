@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from aauthkit.clock import Clock
 from aauthkit.database import is_migrated, reading, writing
 from aauthkit.person_server import storage
-from aauthkit.person_server.storage.keys_schema import server_secrets
-from aauthkit.person_server.storage.revocation_schema import deliveries
 from aauthkit.person_server.storage.revocations import DeliveryState
+from aauthkit.person_server.storage.schema.keys import server_secrets
+from aauthkit.person_server.storage.schema.revocation import deliveries
 
 
 class Condition:

@@ -30,8 +30,8 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aauthkit.database import one_at_a_time, reading, writing
+from aauthkit.person_server.asking.states import State
 from aauthkit.person_server.audit import Event, Kind, Outcome
-from aauthkit.person_server.states import State
 from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.records import (
     ACT_AS_PERSON,

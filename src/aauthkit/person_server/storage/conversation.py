@@ -17,13 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from aauthkit.clock import Clock
 from aauthkit.database import reading, writing
+from aauthkit.person_server.asking.states import OPEN, State, sources_of
 from aauthkit.person_server.audit import Kind, Outcome
-from aauthkit.person_server.states import OPEN, State, sources_of
 from aauthkit.person_server.storage import audit
-from aauthkit.person_server.storage.conversation_schema import clarifications, used_codes
 from aauthkit.person_server.storage.records import PendingRequest
 from aauthkit.person_server.storage.requests import pending, tell_end
 from aauthkit.person_server.storage.schema import pending_requests
+from aauthkit.person_server.storage.schema.conversation import clarifications, used_codes
 from aauthkit.person_server.storage.telling import of_request
 
 

@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aauthkit.database import writing
 from aauthkit.errors import PolicyDenied
+from aauthkit.person_server.asking.states import State, sources_of
 from aauthkit.person_server.audit import Event, Outcome
-from aauthkit.person_server.states import State, sources_of
 from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.consents import (
     ConsentStore,

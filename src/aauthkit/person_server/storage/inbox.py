@@ -16,13 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from aauthkit.clock import Clock
 from aauthkit.database import one_at_a_time, reading, writing
+from aauthkit.person_server.asking.states import OPEN, State, sources_of
 from aauthkit.person_server.audit import Event, Outcome
 from aauthkit.person_server.audit import Kind as Told
-from aauthkit.person_server.states import OPEN, State, sources_of
 from aauthkit.person_server.storage import audit
-from aauthkit.person_server.storage.conversation_schema import inbox_items, permission_rules
 from aauthkit.person_server.storage.notices import About, note
-from aauthkit.person_server.storage.sign_in_schema import sessions
+from aauthkit.person_server.storage.schema.conversation import inbox_items, permission_rules
+from aauthkit.person_server.storage.schema.sign_in import sessions
 
 
 class Kind(StrEnum):

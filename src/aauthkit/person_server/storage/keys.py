@@ -19,7 +19,7 @@ from aauthkit.errors import InvalidRequest
 from aauthkit.keys import PrivateKey
 from aauthkit.person_server.sealed import Sealer
 from aauthkit.person_server.signing import PUBLISHED_AFTER, PUBLISHED_AHEAD, SigningKey, Stage, stages
-from aauthkit.person_server.storage.keys_schema import server_secrets, signing_keys
+from aauthkit.person_server.storage.schema.keys import server_secrets, signing_keys
 
 # Any constant will do, as long as every process of ours takes the same one.
 _KEYS_LOCK = 0x4141_6B65

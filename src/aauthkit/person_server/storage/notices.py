@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from aauthkit.database import one_at_a_time, reading, writing
 from aauthkit.person_server.audit import Event, Kind, Outcome
 from aauthkit.person_server.storage import audit
-from aauthkit.person_server.storage.notice_schema import channels, notices
 from aauthkit.person_server.storage.schema import persons
+from aauthkit.person_server.storage.schema.notice import channels, notices
 from aauthkit.person_server.storage.store import Store
 
 

@@ -21,7 +21,7 @@ from aauthkit.person_server.audit import Event, Kind, Outcome
 from aauthkit.person_server.codes import hashed
 from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.schema import persons
-from aauthkit.person_server.storage.sign_in_schema import invitations, passkey_people, passkeys, used_challenges
+from aauthkit.person_server.storage.schema.sign_in import invitations, passkey_people, passkeys, used_challenges
 
 # Where the issuer of an identity provider stands for its people; no provider has such a name, as it is no URL.
 PASSKEYS = "passkeys"

@@ -21,8 +21,8 @@ from aauthkit.person_server.storage.persons import is_disabled
 from aauthkit.person_server.storage.records import Person
 from aauthkit.person_server.storage.revocations import end_requests, exclusively, tell
 from aauthkit.person_server.storage.schema import pending_requests, persons
-from aauthkit.person_server.storage.sign_in_schema import passkey_people, sessions
-from aauthkit.person_server.storage.standing_schema import provider_sessions
+from aauthkit.person_server.storage.schema.sign_in import passkey_people, sessions
+from aauthkit.person_server.storage.schema.standing import provider_sessions
 
 # Whose agents a search by a person's name finds; a search for less than that is too vague.
 _MOST_NAMED = 500

@@ -5,6 +5,7 @@ What is deleted twice is deleted once, so replicas may all do it; one at a time,
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,9 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from aauthkit.clock import Clock
 from aauthkit.database import one_at_a_time, writing
-from aauthkit.person_server.storage.conversation_schema import clarifications, inbox_items, used_codes
-from aauthkit.person_server.storage.keys_schema import signing_keys
-from aauthkit.person_server.storage.notice_schema import channels, notices
 from aauthkit.person_server.storage.schema import (
     agent_tokens,
     asked_resources,
@@ -28,8 +26,13 @@ from aauthkit.person_server.storage.schema import (
     person_tokens,
     wrong_codes,
 )
-from aauthkit.person_server.storage.sign_in_schema import invitations, sessions, used_challenges
-from aauthkit.person_server.storage.standing_schema import provider_sessions
+from aauthkit.person_server.storage.schema.conversation import clarifications, inbox_items, used_codes
+from aauthkit.person_server.storage.schema.keys import signing_keys
+from aauthkit.person_server.storage.schema.notice import channels, notices
+from aauthkit.person_server.storage.schema.sign_in import invitations, sessions, used_challenges
+from aauthkit.person_server.storage.schema.standing import provider_sessions
+
+_log = logging.getLogger("aauthkit.person_server.storage.purging")
 
 # A write transaction of this many deletions takes milliseconds, and nobody notices that it waited.
 BATCH = 500
@@ -98,6 +101,8 @@ class Purging:
                 gone += deleted
                 if deleted < BATCH:
                     break
+        if gone:
+            _log.info("forgot %d rows that were over", gone)
         return gone
 
     async def _batch(self, rule: Rule) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aauthkit.person_server.states import State
+from aauthkit.person_server.asking.states import State
 from aauthkit.tokens.resource import ResourceInteraction
 
 # What a person agrees to when an agent may act at a resource as them at all (AAuth-11 §7.1). Not a scope value: those

@@ -15,8 +15,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aauthkit.database import one_at_a_time, reading, writing
+from aauthkit.person_server.asking.states import OPEN, State, out_of_time, sources_of
 from aauthkit.person_server.audit import Outcome
-from aauthkit.person_server.states import OPEN, State, out_of_time, sources_of
 from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.notices import About, note
 from aauthkit.person_server.storage.records import (

@@ -31,22 +31,22 @@ from aauthkit.errors import (
     RevokedUpstreamToken,
 )
 from aauthkit.person_server import audit as audit_words
+from aauthkit.person_server.asking.states import State, sources_of
 from aauthkit.person_server.audit import Event
-from aauthkit.person_server.states import State, sources_of
 from aauthkit.person_server.storage import audit
-from aauthkit.person_server.storage.revocation_schema import (
-    cascade_deliveries,
-    cascades,
-    deliveries,
-    revocations,
-    revoked_agents,
-)
 from aauthkit.person_server.storage.schema import (
     agent_tokens,
     consents,
     issued_tokens,
     pending_requests,
     person_tokens,
+)
+from aauthkit.person_server.storage.schema.revocation import (
+    cascade_deliveries,
+    cascades,
+    deliveries,
+    revocations,
+    revoked_agents,
 )
 from aauthkit.person_server.storage.telling import of_request
 from aauthkit.revocation import CLOCK_SKEW, MOST_OF_ALL, MOST_OF_ONE_ISSUER, Outcome, too_many

@@ -23,7 +23,7 @@ from aauthkit.person_server.codes import hashed
 from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.records import Person
 from aauthkit.person_server.storage.schema import persons
-from aauthkit.person_server.storage.sign_in_schema import passkey_people, sessions
+from aauthkit.person_server.storage.schema.sign_in import passkey_people, sessions
 
 # Looking at pages writes no more often than this, so a session may end this much before its idle limit.
 _SEEN_EVERY = timedelta(minutes=1)

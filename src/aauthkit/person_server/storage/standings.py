@@ -19,8 +19,8 @@ from aauthkit.person_server.audit import Event, Kind, Outcome
 from aauthkit.person_server.codes import hashed
 from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.schema import persons
-from aauthkit.person_server.storage.sign_in_schema import sessions
-from aauthkit.person_server.storage.standing_schema import provider_sessions, standings
+from aauthkit.person_server.storage.schema.sign_in import sessions
+from aauthkit.person_server.storage.schema.standing import provider_sessions, standings
 
 
 @dataclass(frozen=True, kw_only=True)

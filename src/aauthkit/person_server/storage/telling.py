@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from aauthkit.person_server.asking.states import State
 from aauthkit.person_server.audit import Event, Kind, Outcome
-from aauthkit.person_server.states import State
 from aauthkit.person_server.storage.records import ACT_AS_PERSON, AUTH, PERSON, IssuedPersonToken, IssuedToken
 from aauthkit.person_server.storage.schema import consents
 

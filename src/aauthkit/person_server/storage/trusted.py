@@ -15,7 +15,7 @@ from aauthkit.keys import fingerprint
 from aauthkit.person_server.audit import Event, Kind, Outcome
 from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.records import Person
-from aauthkit.person_server.storage.trusted_schema import trusted_providers
+from aauthkit.person_server.storage.schema.trusted import trusted_providers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from aauthkit.database import reading
-from aauthkit.person_server.states import OPEN
-from aauthkit.person_server.storage.conversation_schema import inbox_items
+from aauthkit.person_server.asking.states import OPEN
 from aauthkit.person_server.storage.schema import pending_requests
+from aauthkit.person_server.storage.schema.conversation import inbox_items
 from aauthkit.person_server.storage.store import Store
 
 

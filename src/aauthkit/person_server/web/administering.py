@@ -8,7 +8,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 
 from aauthkit.errors import PolicyDenied
-from aauthkit.person_server.web.sessions import CSRF_HEADER, SignedIn, json_members
+from aauthkit.person_server.web.sessions import SignedIn, json_members
 from aauthkit.person_server.web.showing import Showing
 
 # A page of a list.
@@ -31,9 +31,7 @@ class Administering(Showing):
 
     async def administrators_change(self, request: Request) -> SignedIn:
         """A change without members."""
-        signed_in = await self.administrator(request)
-        self._sessions.check_csrf(request, signed_in, request.headers.get(CSRF_HEADER))
-        return signed_in
+        return _checked(await self._sessions.changing(request))
 
     async def administrators_members(self, request: Request) -> tuple[SignedIn, dict[str, Any]]:
         members = await json_members(request)

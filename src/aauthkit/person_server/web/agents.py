@@ -18,16 +18,16 @@ from aauthkit.describing import COUNT, TEXT, Caller, Schema, describes, list_of,
 from aauthkit.drafts import DRAFT_11
 from aauthkit.errors import InvalidRequest
 from aauthkit.headers import parse_prefer_wait, requirement
-from aauthkit.person_server.asking import Deferred, Terms, draft_of
+from aauthkit.person_server.asking.deferring import Deferred, Terms, draft_of
+from aauthkit.person_server.asking.pending import PendingEndpoint
+from aauthkit.person_server.asking.states import State
 from aauthkit.person_server.codes import Secrets
-from aauthkit.person_server.issuing import Granted
-from aauthkit.person_server.pending import PendingEndpoint
-from aauthkit.person_server.person_token import PersonTokenEndpoint, PersonTokenRequest
 from aauthkit.person_server.settings import PersonServerSettings
-from aauthkit.person_server.states import State
 from aauthkit.person_server.storage import AgentWords, PendingRequest
 from aauthkit.person_server.storage.conversation import Clarification
-from aauthkit.person_server.token import TokenEndpoint, TokenRequest, draft_of_request
+from aauthkit.person_server.tokens.auth_token import TokenEndpoint, TokenRequest, draft_of_request
+from aauthkit.person_server.tokens.issuing import Granted
+from aauthkit.person_server.tokens.person_token import PersonTokenEndpoint, PersonTokenRequest
 from aauthkit.serving import RequestVerifier, answer, draft_shown, json_object, text_member
 from aauthkit.verify import VerifiedRequest
 

@@ -13,21 +13,21 @@ from starlette.routing import Route
 
 from aauthkit.errors import AAuthError, Conflict, Expired, NotFound, Unavailable
 from aauthkit.keys import b64url_decode, b64url_encode
-from aauthkit.person_server.callbacks import accepted_callback, callback_error, with_error
-from aauthkit.person_server.clarification import (
+from aauthkit.person_server.asking.callbacks import accepted_callback, callback_error, with_error
+from aauthkit.person_server.asking.clarification import (
     LONGEST_QUESTION,
     MOST_OPTIONS,
     Clarifications,
     answers_questions,
 )
+from aauthkit.person_server.asking.consent import Consents, Decider, Decision, how_it_ended
+from aauthkit.person_server.asking.durations import remember_in
+from aauthkit.person_server.asking.logos import Logos
+from aauthkit.person_server.asking.presenting import Presenting
+from aauthkit.person_server.asking.states import OPEN, State
 from aauthkit.person_server.codes import Secrets
-from aauthkit.person_server.consent import Consents, Decider, Decision, how_it_ended
-from aauthkit.person_server.durations import remember_in
-from aauthkit.person_server.logos import Logos
 from aauthkit.person_server.ports import AgentDirectory
-from aauthkit.person_server.presenting import Presenting
 from aauthkit.person_server.settings import PersonServerSettings
-from aauthkit.person_server.states import OPEN, State
 from aauthkit.person_server.storage import PendingRequest
 from aauthkit.person_server.storage.passkeys import PasskeyStore
 from aauthkit.person_server.web.sessions import Sessions, SignedIn

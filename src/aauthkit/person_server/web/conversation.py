@@ -29,23 +29,28 @@ from aauthkit.describing import (
 from aauthkit.drafts import NATIVE
 from aauthkit.errors import InvalidRequest
 from aauthkit.headers import parse_prefer_wait, requirement
-from aauthkit.person_server.callers import Callers
-from aauthkit.person_server.clarification import LONGEST_RESPONSE, LONGEST_TOKEN, Clarifications, clarification_action
-from aauthkit.person_server.codes import Secrets
-from aauthkit.person_server.inbox import Asker, Inbox, StillOpen
-from aauthkit.person_server.interaction import KINDS as INTERACTIONS
-from aauthkit.person_server.interaction import (
+from aauthkit.person_server.asking.clarification import (
+    LONGEST_RESPONSE,
+    LONGEST_TOKEN,
+    Clarifications,
+    clarification_action,
+)
+from aauthkit.person_server.asking.inbox import Asker, Inbox, StillOpen
+from aauthkit.person_server.asking.interaction import KINDS as INTERACTIONS
+from aauthkit.person_server.asking.interaction import (
     LONGEST_TEXT,
     LONGEST_WAIT_ASKED,
     MOST_CAPABILITIES,
     Interactions,
     interaction_request,
 )
-from aauthkit.person_server.permission import KINDS as PERMISSIONS
-from aauthkit.person_server.permission import LONGEST_ACTION, Permissions, Ruled, permission_request
+from aauthkit.person_server.asking.permission import KINDS as PERMISSIONS
+from aauthkit.person_server.asking.permission import LONGEST_ACTION, Permissions, Ruled, permission_request
+from aauthkit.person_server.asking.states import State
+from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.settings import PersonServerSettings
-from aauthkit.person_server.states import State
 from aauthkit.person_server.storage.inbox import InboxItem, Kind
+from aauthkit.person_server.tokens.callers import Callers
 from aauthkit.serving import RequestVerifier, answer, json_object
 from aauthkit.verify import VerifiedRequest
 

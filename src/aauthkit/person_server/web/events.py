@@ -19,9 +19,9 @@ from starlette.types import Receive, Scope, Send
 
 from aauthkit.describing import COUNT, TEXT, Answer, Caller, describes, members
 from aauthkit.errors import PolicyDenied, RateLimited
+from aauthkit.person_server.asking.waiting import Changes
+from aauthkit.person_server.asking.watching import Change, Kind, View, Views
 from aauthkit.person_server.storage import SessionStore
-from aauthkit.person_server.waiting import Changes
-from aauthkit.person_server.watching import Change, Kind, View, Views
 from aauthkit.person_server.web.sessions import Sessions
 from aauthkit.serving import answer
 

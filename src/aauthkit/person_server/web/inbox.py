@@ -29,15 +29,15 @@ from aauthkit.describing import (
     words,
 )
 from aauthkit.errors import InvalidRequest, NotFound
-from aauthkit.person_server.inbox import Inbox
-from aauthkit.person_server.my_agents import shown_name
+from aauthkit.person_server.agents.my_agents import shown_name
+from aauthkit.person_server.asking.inbox import Inbox
 from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.storage.inbox import RELAYED, InboxItem, Kind, PermissionRule
 from aauthkit.person_server.web.presentation import when
-from aauthkit.person_server.web.sessions import CSRF_HEADER, Sessions, SignedIn
+from aauthkit.person_server.web.sessions import Sessions, SignedIn, json_members
 from aauthkit.person_server.web.showing import Showing, one_of, page, text_in
-from aauthkit.serving import answer, json_object, read_body, text_member
+from aauthkit.serving import answer, text_member
 
 _LONGEST_ANSWER = 4096
 _ITEM = members(
@@ -186,11 +186,8 @@ class InboxPages(Showing):
     )
     async def resolve(self, request: Request) -> Response:
         """`{"answer"}` to a question, `{"granted", "always"?, "reason"?}` to a permission, `{"declined": true}`."""
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise InvalidRequest("Send the body as application/json.")
-        members = json_object(await read_body(request))
-        signed_in = await self._sessions.required(request)
-        self._sessions.check_csrf(request, signed_in, request.headers.get(CSRF_HEADER))
+        members = await json_members(request)
+        signed_in = await self._sessions.changing(request)
         if members.get("declined") is True:
             await self._of_kind(signed_in, request, RELAYED | {Kind.QUESTION})
             await self._decide(signed_in, request, granted=False, answer_text=None)

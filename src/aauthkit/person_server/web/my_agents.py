@@ -30,17 +30,17 @@ from aauthkit.describing import (
 )
 from aauthkit.errors import InvalidRequest
 from aauthkit.keys import fingerprint
-from aauthkit.person_server.my_agents import PAGE, Listed, MyAgents
+from aauthkit.person_server.agents.my_agents import PAGE, Listed, MyAgents
+from aauthkit.person_server.asking.watching import Kind
 from aauthkit.person_server.ports import KnownAgent, WaitingEnrolment
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.storage import DecisionStore
 from aauthkit.person_server.storage.uses import Use
-from aauthkit.person_server.watching import Kind
 from aauthkit.person_server.web.person import RECIPIENT, REVOKED, recipients_json
 from aauthkit.person_server.web.presentation import when
-from aauthkit.person_server.web.sessions import CSRF_HEADER, Sessions, SignedIn
+from aauthkit.person_server.web.sessions import Sessions, json_members
 from aauthkit.person_server.web.showing import Showing, one_of, page, text_in
-from aauthkit.serving import answer, json_object, read_body, text_member
+from aauthkit.serving import answer, text_member
 
 _LONGEST_SEARCH = 64
 # A number in an address; more pages than this no person has.
@@ -211,19 +211,20 @@ class AgentPages(Showing):
     )
     async def claim_json(self, request: Request) -> Response:
         """`{"code"}`: the enrolment with it, which waits for this person from now on."""
-        signed_in, members = await self._json_change(request)
+        members = await json_members(request)
+        signed_in = await self._sessions.changing(request)
         code = text_member(members, "code", longest=_LONGEST_SEARCH, required=True) or ""
         return answer(200, enrolment_json(await self._agents.claim(signed_in.person.id, code)))
 
     @describes("Let an agent in", Caller.PERSON, {200: status("approved")}, refuses=(409,))
     async def approve_json(self, request: Request) -> Response:
-        signed_in = await self._changing(request)
+        signed_in = await self._sessions.changing(request)
         await self._agents.approve(signed_in.person.id, request.path_params["id"])
         return answer(200, {"status": "approved"})
 
     @describes("Turn an agent away", Caller.PERSON, {200: status("denied")}, refuses=(409,))
     async def deny_json(self, request: Request) -> Response:
-        signed_in = await self._changing(request)
+        signed_in = await self._sessions.changing(request)
         await self._agents.deny(signed_in.person.id, request.path_params["id"])
         return answer(200, {"status": "denied"})
 
@@ -232,7 +233,8 @@ class AgentPages(Showing):
     )
     async def link_json(self, request: Request) -> Response:
         """`{"agent_id", "replace"?}`: the key becomes one of that agent's, its only one unless told otherwise."""
-        signed_in, members = await self._json_change(request)
+        members = await json_members(request)
+        signed_in = await self._sessions.changing(request)
         replace = members.get("replace", True)
         if not isinstance(replace, bool):
             raise InvalidRequest("The member replace is true or false.")
@@ -266,7 +268,8 @@ class AgentPages(Showing):
     @describes("Name an agent", Caller.PERSON, {200: _AGENT}, takes=_NAME, refuses=(404,))
     async def rename_json(self, request: Request) -> Response:
         """`{"name"}`; null or nothing for the agent's own name."""
-        signed_in, members = await self._json_change(request)
+        members = await json_members(request)
+        signed_in = await self._sessions.changing(request)
         name = members.get("name")
         if name is not None and not isinstance(name, str):
             raise InvalidRequest("The member name is a string or null.")
@@ -276,7 +279,7 @@ class AgentPages(Showing):
 
     @describes("Revoke an agent and all it holds", Caller.PERSON, {200: REVOKED}, refuses=(404,))
     async def revoke_json(self, request: Request) -> Response:
-        signed_in = await self._changing(request)
+        signed_in = await self._sessions.changing(request)
         recipients = await self._agents.revocation.revoke_agent(request.path_params["agent_id"], signed_in.person.id)
         return answer(200, {"status": "revoked", "recipients": recipients_json(recipients)})
 
@@ -289,18 +292,6 @@ class AgentPages(Showing):
         return answer(200, {"recipients": recipients_json(recipients)})
 
     # Who
-
-    async def _changing(self, request: Request) -> SignedIn:
-        signed_in = await self._sessions.required(request)
-        self._sessions.check_csrf(request, signed_in, request.headers.get(CSRF_HEADER))
-        return signed_in
-
-    async def _json_change(self, request: Request) -> tuple[SignedIn, dict[str, Any]]:
-        # A page of another site can send a form here without being asked, but not this content type.
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise InvalidRequest("Send the body as application/json.")
-        members = json_object(await read_body(request))
-        return await self._changing(request), members
 
 
 def _to_agent(agent_id: str, anchor: str = "") -> Response:

@@ -16,7 +16,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from aauthkit.errors import NotFound
-from aauthkit.person_server.my_agents import shown_name
+from aauthkit.person_server.agents.my_agents import shown_name
 from aauthkit.person_server.policy import KINDS, RESOURCE, STEP_UP_KINDS, rule_value
 from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.revocation.service import RevocationService

@@ -17,9 +17,10 @@ from aauthkit.clock import Clock
 from aauthkit.describing import TEXT, TIME, Caller, describes, list_of, members, or_null
 from aauthkit.errors import Conflict, InvalidRequest, NotFound, PolicyDenied, RateLimited
 from aauthkit.person_server.codes import hashed
-from aauthkit.person_server.devices import device_of
-from aauthkit.person_server.openid import NotSignedIn
-from aauthkit.person_server.passkeys import (
+from aauthkit.person_server.settings import PersonServerSettings
+from aauthkit.person_server.sign_in.devices import device_of
+from aauthkit.person_server.sign_in.openid import NotSignedIn
+from aauthkit.person_server.sign_in.passkeys import (
     SPENT,
     LinkRefused,
     PasskeyRefused,
@@ -27,13 +28,12 @@ from aauthkit.person_server.passkeys import (
     link_binding,
     passkey_name,
 )
-from aauthkit.person_server.settings import PersonServerSettings
-from aauthkit.person_server.standing import Standings
+from aauthkit.person_server.sign_in.standing import Standings
 from aauthkit.person_server.storage import AmbiguousPerson, Method, Person, PersonStore, SessionStore
 from aauthkit.person_server.storage.guesses import GuessStore
 from aauthkit.person_server.storage.passkeys import PASSKEYS, Invitation, NameTaken, Passkey, PasskeyStore
 from aauthkit.person_server.web.presentation import when
-from aauthkit.person_server.web.sessions import CSRF_HEADER, Sessions, SignedIn, json_members
+from aauthkit.person_server.web.sessions import Sessions, SignedIn, json_members
 from aauthkit.person_server.web.showing import Showing, local_page, page, text_in
 from aauthkit.serving import answer
 
@@ -148,14 +148,14 @@ class PasskeyPages(Showing):
     # Confirming: the session stays, and is as good as new
 
     async def confirm_options(self, request: Request) -> Response:
-        signed_in = await self._changing(request)
+        signed_in = await self._sessions.changing(request)
         known = await self._store.of_person(signed_in.person.id)
         if not known:
             raise Conflict("You have no passkey yet; sign in again instead.")
         return answer(200, self._passkeys.request(binding=_session_binding(signed_in), known=known))
 
     async def confirm(self, request: Request) -> Response:
-        sent, signed_in = await self._from_our_page(request), await self._changing(request)
+        sent, signed_in = await self._from_our_page(request), await self._sessions.changing(request)
         await self._passkeys.person_of(
             sent.get("credential"), binding=_session_binding(signed_in), only=signed_in.person.id
         )
@@ -180,7 +180,7 @@ class PasskeyPages(Showing):
 
     async def add_options(self, request: Request) -> Response:
         await self._from_our_page(request)
-        signed_in = await self._changing(request)
+        signed_in = await self._sessions.changing(request)
         self._check_possible()
         self._sessions.check_fresh(signed_in)
         options = self._passkeys.creation(
@@ -192,7 +192,7 @@ class PasskeyPages(Showing):
         return answer(200, options)
 
     async def add(self, request: Request) -> Response:
-        sent, signed_in = await self._from_our_page(request), await self._changing(request)
+        sent, signed_in = await self._from_our_page(request), await self._sessions.changing(request)
         self._check_possible()
         self._sessions.check_fresh(signed_in)
         await self._passkeys.add(
@@ -221,7 +221,7 @@ class PasskeyPages(Showing):
 
     @describes("Remove a passkey", Caller.PERSON, {200: members({})}, refuses=(404, 409))
     async def delete(self, request: Request) -> Response:
-        await self._remove(request.path_params["id"], await self._changing(request))
+        await self._remove(request.path_params["id"], await self._sessions.changing(request))
         return answer(200, {})
 
     async def _remove(self, passkey_id: str, signed_in: SignedIn) -> None:
@@ -348,11 +348,6 @@ class PasskeyPages(Showing):
     async def _from_our_page(self, request: Request) -> dict[str, Any]:
         self._sessions.check_origin(request)
         return await json_members(request)
-
-    async def _changing(self, request: Request) -> SignedIn:
-        signed_in = await self._sessions.required(request)
-        self._sessions.check_csrf(request, signed_in, request.headers.get(CSRF_HEADER))
-        return signed_in
 
 
 def _session_binding(signed_in: SignedIn) -> str:

@@ -29,16 +29,16 @@ from aauthkit.describing import (
 )
 from aauthkit.errors import InvalidRequest, NotFound, PolicyDenied
 from aauthkit.identifiers import is_loopback
-from aauthkit.person_server.callbacks import accepted_callback, callback_error, with_error
-from aauthkit.person_server.consent import Consents, Decider, Decision
-from aauthkit.person_server.durations import Remember, remember_in
-from aauthkit.person_server.logos import Logos
-from aauthkit.person_server.openid import NotSignedIn
+from aauthkit.person_server.asking.callbacks import accepted_callback, callback_error, with_error
+from aauthkit.person_server.asking.consent import Consents, Decider, Decision
+from aauthkit.person_server.asking.durations import Remember, remember_in
+from aauthkit.person_server.asking.logos import Logos
+from aauthkit.person_server.asking.presenting import Presenting
 from aauthkit.person_server.policy import KINDS, RESOURCE, STEP_UP_KINDS, STEP_UP_PREFIX, rule_value
 from aauthkit.person_server.ports import AgentDirectory
-from aauthkit.person_server.presenting import Presenting
 from aauthkit.person_server.revocation.service import RevocationService
 from aauthkit.person_server.settings import PersonServerSettings
+from aauthkit.person_server.sign_in.openid import NotSignedIn
 from aauthkit.person_server.storage import (
     SERVER,
     Consent,
@@ -55,7 +55,7 @@ from aauthkit.person_server.web.presentation import (
     request_json,
     when,
 )
-from aauthkit.person_server.web.sessions import CSRF_HEADER, Sessions, SignedIn, json_members
+from aauthkit.person_server.web.sessions import CSRF_HEADER, Sessions, json_members
 from aauthkit.serving import answer, text_member
 
 _LONGEST_ANSWER, _LONGEST_NAME = 4096, 256
@@ -263,7 +263,7 @@ class PersonEndpoints:
 
     @describes("Revoke one token and what was issued from it", Caller.PERSON, {200: REVOKED}, refuses=(404,))
     async def revoke_token(self, request: Request) -> Response:
-        person_id = (await self._changing(request)).person.id
+        person_id = (await self._sessions.changing(request)).person.id
         recipients = await self._revocation.revoke_token(request.path_params["jti"], person_id)
         return answer(200, {"status": "revoked", "recipients": recipients_json(recipients)})
 
@@ -276,14 +276,17 @@ class PersonEndpoints:
     )
     async def withdraw(self, request: Request) -> Response:
         """One scope, or with `?whole=true` all that was agreed to for the same agent at the same resource."""
-        person_id, whole = (await self._changing(request)).person.id, request.query_params.get("whole") == "true"
+        person_id, whole = (
+            (await self._sessions.changing(request)).person.id,
+            request.query_params.get("whole") == "true",
+        )
         if not await self._decisions.withdraw(request.path_params["id"], person_id, whole=whole):
             raise NotFound("You have not agreed to that, or not any more.")
         return answer(200, {})
 
     @describes("Be asked again about a scope that was left out", Caller.PERSON, {200: members({})}, refuses=(404,))
     async def ask_again(self, request: Request) -> Response:
-        person_id = (await self._changing(request)).person.id
+        person_id = (await self._sessions.changing(request)).person.id
         if not await self._decisions.ask_again(request.path_params["id"], person_id):
             raise NotFound("You have left out no such scope, or may be asked about it already.")
         return answer(200, {})
@@ -291,7 +294,7 @@ class PersonEndpoints:
     @describes("Be asked about a scope, or a prefix of scopes", Caller.PERSON, {200: _RULES}, takes=_RULE)
     async def add_consent_scope(self, request: Request) -> Response:
         members = await json_members(request)
-        person_id = (await self._changing(request)).person.id
+        person_id = (await self._sessions.changing(request)).person.id
         kind, value = _rule_in(members)
         await self._rules.set_rule(person_id, kind, value, required=True)
         return answer(200, await rules_json(self._rules, person_id))
@@ -304,7 +307,7 @@ class PersonEndpoints:
         refuses=(400,),
     )
     async def remove_consent_scope(self, request: Request) -> Response:
-        person_id = (await self._changing(request)).person.id
+        person_id = (await self._sessions.changing(request)).person.id
         kind = request.query_params.get("kind", "exact")
         await stop_asking(self._rules, person_id, kind, rule_value(request.path_params["scope"]))
         return answer(200, await rules_json(self._rules, person_id))
@@ -320,11 +323,6 @@ class PersonEndpoints:
         if self._settings.open_consent and _on_this_machine(request):
             return Decider(person_id=None)
         raise NotSignedIn("Sign in first.")
-
-    async def _changing(self, request: Request) -> SignedIn:
-        signed_in = await self._sessions.required(request)
-        self._sessions.check_csrf(request, signed_in, request.headers.get(CSRF_HEADER))
-        return signed_in
 
 
 def _on_this_machine(request: Request) -> bool:

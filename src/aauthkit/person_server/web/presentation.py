@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aauthkit.describing import TEXT, TIME, TRUTH, list_of, map_of, members, or_null, words
-from aauthkit.person_server.durations import Remember
-from aauthkit.person_server.presenting import Presentation, ShownAgent
-from aauthkit.person_server.states import OPEN, State
+from aauthkit.person_server.asking.durations import Remember
+from aauthkit.person_server.asking.presenting import Presentation, ShownAgent
+from aauthkit.person_server.asking.states import OPEN, State
 from aauthkit.person_server.storage import AUTH, PERSON, PendingRequest
 
 # A request in a list.

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from aauthkit.describing import TEXT, TIME, TRUTH, Caller, describes, list_of, members, or_null, text
 from aauthkit.errors import InvalidRequest
 from aauthkit.keys import fingerprint
-from aauthkit.person_server.providers import Looked, TrustedProviders
+from aauthkit.person_server.agents.providers import Looked, TrustedProviders
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.storage.trusted import TrustedProvider
 from aauthkit.person_server.web.administering import Administering

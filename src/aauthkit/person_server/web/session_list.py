@@ -16,7 +16,7 @@ from aauthkit.errors import NotFound
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.storage import Method, Session, SessionStore
 from aauthkit.person_server.web.presentation import when
-from aauthkit.person_server.web.sessions import CSRF_HEADER, Sessions, SignedIn
+from aauthkit.person_server.web.sessions import Sessions, SignedIn
 from aauthkit.person_server.web.showing import Showing, page
 from aauthkit.serving import answer
 
@@ -80,22 +80,17 @@ class SessionPages(Showing):
 
     @describes("End one session", Caller.PERSON, {200: members({})}, refuses=(404,))
     async def delete(self, request: Request) -> Response:
-        await self._end(request.path_params["id"], await self._changing(request))
+        await self._end(request.path_params["id"], await self._sessions.changing(request))
         return answer(200, {})
 
     @describes("End all sessions but the one that asks", Caller.PERSON, {200: members({"ended": COUNT})})
     async def delete_others(self, request: Request) -> Response:
-        signed_in = await self._changing(request)
+        signed_in = await self._sessions.changing(request)
         return answer(200, {"ended": await self._store.end_all(signed_in.person.id, but=signed_in.session_id)})
 
     async def _end(self, session_id: str, signed_in: SignedIn) -> None:
         if not await self._store.end(session_id, signed_in.person.id):
             raise NotFound("You have no such session, or not any more.")
-
-    async def _changing(self, request: Request) -> SignedIn:
-        signed_in = await self._sessions.required(request)
-        self._sessions.check_csrf(request, signed_in, request.headers.get(CSRF_HEADER))
-        return signed_in
 
 
 def session_json(session: Session, signed_in: SignedIn) -> dict[str, Any]:

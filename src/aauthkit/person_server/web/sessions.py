@@ -17,14 +17,14 @@ from starlette.responses import Response
 
 from aauthkit.clock import Clock
 from aauthkit.errors import InvalidRequest, PolicyDenied
+from aauthkit.person_server.asking.watching import View, Views
 from aauthkit.person_server.codes import Secrets
-from aauthkit.person_server.devices import device_of
-from aauthkit.person_server.freshness import check_fresh, is_fresh
-from aauthkit.person_server.openid import NotSignedIn, OpenIDClient
-from aauthkit.person_server.provider_sessions import ProviderSessions
 from aauthkit.person_server.settings import PersonServerSettings
+from aauthkit.person_server.sign_in.devices import device_of
+from aauthkit.person_server.sign_in.freshness import check_fresh, is_fresh
+from aauthkit.person_server.sign_in.openid import NotSignedIn, OpenIDClient
+from aauthkit.person_server.sign_in.provider_sessions import ProviderSessions
 from aauthkit.person_server.storage import Method, Person, PersonStore, SessionStore
-from aauthkit.person_server.watching import View, Views
 from aauthkit.serving import json_object, read_body
 
 CSRF_HEADER = "x-csrf-token"
@@ -115,6 +115,12 @@ class Sessions:
         signed_in = await self.who(request)
         if signed_in is None:
             raise NotSignedIn("Sign in first.")
+        return signed_in
+
+    async def changing(self, request: Request) -> SignedIn:
+        """Whoever sends a change with the page's token in `X-CSRF-Token`; raises `NotSignedIn` and `PolicyDenied`."""
+        signed_in = await self.required(request)
+        self.check_csrf(request, signed_in, request.headers.get(CSRF_HEADER))
         return signed_in
 
     def csrf_token(self, signed_in: SignedIn) -> str:

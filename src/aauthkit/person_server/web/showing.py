@@ -17,10 +17,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from aauthkit.drafts import NATIVE
 from aauthkit.errors import AAuthError, InvalidRequest, MisuseError
 from aauthkit.keys import fingerprint
+from aauthkit.person_server.asking.markdown import safe_html, safe_line
 from aauthkit.person_server.audit import in_words
-from aauthkit.person_server.markdown import safe_html, safe_line
-from aauthkit.person_server.openid import NotSignedIn, SignInAnew
 from aauthkit.person_server.settings import PersonServerSettings
+from aauthkit.person_server.sign_in.openid import NotSignedIn, SignInAnew
 from aauthkit.person_server.web.sessions import Sessions, SignedIn
 from aauthkit.serving import read_body, text_member
 

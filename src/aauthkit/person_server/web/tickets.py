@@ -24,7 +24,7 @@ from aauthkit.person_server.storage import PersonStore
 from aauthkit.person_server.storage.passkeys import PASSKEYS
 from aauthkit.person_server.storage.persons import AmbiguousPerson
 from aauthkit.person_server.web.presentation import when
-from aauthkit.person_server.web.sessions import CSRF_HEADER, Sessions, SignedIn
+from aauthkit.person_server.web.sessions import Sessions, SignedIn
 from aauthkit.person_server.web.showing import Showing, page, text_in
 from aauthkit.serving import answer, json_object, read_body, text_member
 
@@ -131,7 +131,7 @@ class TicketPages(Showing):
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise InvalidRequest("Send the body as application/json.")
         wanted = json_object(await read_body(request))
-        signed_in = await self._changing(request)
+        signed_in = await self._sessions.changing(request)
         minutes = wanted.get("minutes", 60)
         if not isinstance(minutes, int) or isinstance(minutes, bool):
             raise InvalidRequest("The member minutes is a number.")
@@ -146,7 +146,7 @@ class TicketPages(Showing):
 
     @describes("Withdraw an unused ticket", Caller.PERSON, {200: members({})}, refuses=(404,))
     async def withdraw_json(self, request: Request) -> Response:
-        await self._withdraw(await self._changing(request), request.path_params["id"])
+        await self._withdraw(await self._sessions.changing(request), request.path_params["id"])
         return answer(200, {})
 
     # Both
@@ -199,11 +199,6 @@ class TicketPages(Showing):
         actor = signed_in.person.username
         if await self._directory.withdraw_ticket(ticket_id, whose, actor=actor) is None:
             raise NotFound("There is no such ticket of yours that still lets an agent in.")
-
-    async def _changing(self, request: Request) -> SignedIn:
-        signed_in = await self._sessions.required(request)
-        self._sessions.check_csrf(request, signed_in, request.headers.get(CSRF_HEADER))
-        return signed_in
 
 
 def ticket_json(found: UnusedTicket) -> dict[str, Any]:
