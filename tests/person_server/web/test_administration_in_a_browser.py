@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.person_server.native import BETWEEN, Intermediary
-from tests.person_server.web.test_in_a_browser import browser as browser
 from tests.person_server.web.test_in_a_browser import look, staged
 from tests.person_server.world import Agent
 

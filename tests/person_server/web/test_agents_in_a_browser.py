@@ -21,7 +21,6 @@ from aauthkit.keys import PrivateKey, fingerprint
 from tests.person_server import revoking, world
 from tests.person_server.talking import person_token
 from tests.person_server.web.test_in_a_browser import Stage, look
-from tests.person_server.web.test_in_a_browser import browser as browser
 from tests.person_server.web.test_in_a_browser import stage as stage
 
 if TYPE_CHECKING:

@@ -14,14 +14,13 @@ from aauthkit import jwt as jws
 from tests.accessibility import accessibility_problems
 from tests.person_server import world
 from tests.person_server.talking import TALKS, person_token
-from tests.person_server.web.test_in_a_browser import Stage, browser, look, staged
+from tests.person_server.web.test_in_a_browser import Stage, look, staged
 from tests.person_server.world import code_of
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
-__all__ = ["browser"]
 
 SCOPES = {
     "calendar:read": "See your appointments and **who** is invited",

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.person_server.web.test_in_a_browser import browser, look
+from tests.person_server.web.test_in_a_browser import look
 from tests.person_server.web.walking import walk, walker
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
-__all__ = ["browser"]
 
 
 @pytest.mark.parametrize("how", ["desktop", "phone-dark"])

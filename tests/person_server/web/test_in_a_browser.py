@@ -20,7 +20,6 @@ import uvicorn
 
 from aauthkit.cli.person.serve import Server
 from tests.accessibility import accessibility_problems
-from tests.chromium import ARGUMENTS, CHROMIUM
 from tests.person_server import native, world
 from tests.person_server.talking import TALKS, TalkingAgent, person_token, talking_agent
 from tests.person_server.world import Person, World, code_of, world_at
@@ -99,16 +98,6 @@ async def staged(
             resource = native.NativeResource(running, name="Calendar", description="Keeps your appointments.")
             yield Stage(running, agent, person, resource, context)
             await context.close()
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    from playwright.async_api import async_playwright
-
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        yield launched
-        await launched.close()
 
 
 @pytest.fixture(params=["script", "plain", "phone"])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.person_server.authenticator import passkey_world
-from tests.person_server.web.test_in_a_browser import _served, browser, look
+from tests.person_server.web.test_in_a_browser import _served, look
 from tests.person_server.world import World, code_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 
-__all__ = ["browser"]
 
 RISKY = "a:write"
 _AUTHENTICATOR = {
