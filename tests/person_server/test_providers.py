@@ -90,6 +90,7 @@ async def test_another_key_of_a_pinned_provider_is_refused_until_somebody_looks_
     rotated(world, between)
     response = await between.person(THERE, upstream_token="x.y.z")
     assert (response.status_code, response.headers["signature-error"]) == (401, "error=unknown_key")
+    await boss.sign_in()
     page = (await press(boss, "/ui/administration/providers/look", issuer=BETWEEN)).text
     assert ">new<" in page
     assert (await trust(boss, between, pinned=True)).status_code == 200
@@ -108,6 +109,7 @@ async def test_a_provider_whose_keys_changed_since_they_were_seen_is_not_trusted
     between = Intermediary(world)
     seen = between.provider_key.thumbprint
     rotated(world, between)
+    await boss.sign_in()
     for pinned in (True, False):
         answer = await boss.post("/admin/providers", {"issuer": BETWEEN, "keys": [seen], "pinned": pinned})
         assert answer.status_code == 409

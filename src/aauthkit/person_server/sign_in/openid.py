@@ -50,6 +50,8 @@ class Claims:
     email: str | None
     roles: frozenset[str] = frozenset()
     """The values of the configured role and group claims."""
+    asked_at: float | None = None
+    """When the provider last asked who they are (`auth_time`), where it says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,7 +300,15 @@ class OpenIDClient:
             # What the provider says it did not check may be a stranger's, who would get this person's mail.
             email=email if isinstance(email, str) and claims.get("email_verified") is not False else None,
             roles=roles_in(claims, self.settings.role_claims),
+            asked_at=self._asked_at(claims),
         )
+
+    def _asked_at(self, claims: Mapping[str, Any]) -> float | None:
+        """`auth_time` counts whole seconds, so it was up to one later; a time that is to come is none."""
+        said, now = claims.get("auth_time"), self._clock.now()
+        if isinstance(said, bool) or not isinstance(said, int | float) or not said <= now + _CLOCK_SKEW_SECONDS:
+            return None
+        return min(said + 1.0, now)
 
     def _nonce(self, state: str) -> str:
         return self._secrets.token("openid nonce", state)

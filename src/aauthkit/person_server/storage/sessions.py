@@ -62,9 +62,19 @@ class SessionStore:
         self._idle = idle.total_seconds()
 
     async def open(
-        self, person_id: str, *, method: Method, device: str, lifetime: timedelta, replacing: str | None
+        self,
+        person_id: str,
+        *,
+        method: Method,
+        device: str,
+        lifetime: timedelta,
+        replacing: str | None,
+        authenticated_at: float | None = None,
     ) -> str:
-        """A new session's token; the browser's earlier session, if it had one, ends here."""
+        """A new session's token; the browser's earlier session, if it had one, ends here.
+
+        ``authenticated_at`` is when the person proved who they are, if that was not just now.
+        """
         token, now = secrets.token_urlsafe(32), self._clock.now()
         async with writing(self._engine) as connection:
             await connection.execute(delete(sessions).where(sessions.c.expires_at <= now))
@@ -78,7 +88,7 @@ class SessionStore:
                     method=method.value,
                     device=device,
                     created_at=now,
-                    authenticated_at=now,
+                    authenticated_at=now if authenticated_at is None else authenticated_at,
                     seen_at=now,
                     expires_at=now + min(self._idle, lifetime.total_seconds()),
                     latest_at=now + lifetime.total_seconds(),

@@ -1,4 +1,7 @@
-"""What every page for administrators begins with: somebody signed in who is one, or a refusal."""
+"""What every page for administrators begins with: somebody signed in who is one, or a refusal.
+
+Whatever they change for others needs a proof of who they are that is fresh, however they send it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from typing import Any
 
 from starlette.datastructures import FormData
 from starlette.requests import Request
+from starlette.responses import HTMLResponse
 
 from aauthkit.errors import PolicyDenied
 from aauthkit.person_server.web.sessions import SignedIn, json_members
@@ -25,13 +29,22 @@ class Administering(Showing):
         """Raises `NotSignedIn`, and `PolicyDenied` for everybody else."""
         return _checked(await self._sessions.required(request))
 
+    def for_others(self, signed_in: SignedIn) -> SignedIn:
+        """Whoever may change now what is not theirs; raises `PolicyDenied` and `StepUpRequired`."""
+        self._sessions.check_fresh_for_others(_checked(signed_in))
+        return signed_in
+
     async def administrators_form(self, request: Request) -> tuple[SignedIn, FormData]:
         signed_in, form = await self.form(request)
-        return _checked(signed_in), form
+        return self.for_others(signed_in), form
 
     async def administrators_change(self, request: Request) -> SignedIn:
         """A change without members."""
-        return _checked(await self._sessions.changing(request))
+        return self.for_others(await self._sessions.changing(request))
+
+    def show_administrator(self, template: str, signed_in: SignedIn, **values: Any) -> HTMLResponse:
+        """A page with buttons, which says beforehand that they will ask."""
+        return self.show(template, signed_in, fresh=self._sessions.is_fresh(signed_in), **values)
 
     async def administrators_members(self, request: Request) -> tuple[SignedIn, dict[str, Any]]:
         members = await json_members(request)

@@ -125,7 +125,7 @@ class AdministrationPages(Administering):
         signed_in = await self.administrator(request)
         one = await self._person(request)
         agents = await self._directory.agents_of(one.id)
-        return self.show("administration_person.html", signed_in, one=one, agents=agents)
+        return self.show_administrator("administration_person.html", signed_in, one=one, agents=agents)
 
     @page
     async def disable(self, request: Request) -> Response:
@@ -141,7 +141,7 @@ class AdministrationPages(Administering):
     async def look_at_agents(self, request: Request) -> Response:
         signed_in, (text, number) = await self.administrator(request), searched(request)
         found, names, count = await self._agents(text, number)
-        return self.show(
+        return self.show_administrator(
             "administration_agents.html",
             signed_in,
             agents=found,

@@ -317,6 +317,7 @@ class PasskeyPages(Showing):
     async def withdraw(self, request: Request) -> Response:
         signed_in, _ = await self.form(request)
         await self._administrator(signed_in)
+        self._sessions.check_fresh(signed_in)
         if not await self._store.withdraw(request.path_params["id"]):
             raise NotFound("There is no such invitation, or not any more.")
         return RedirectResponse("/ui/people", status_code=303)

@@ -55,7 +55,7 @@ class PolicyPages(Administering):
     async def look(self, request: Request) -> Response:
         signed_in = await self.administrator(request)
         rules = await self._rules.for_everybody()
-        return self.show(
+        return self.show_administrator(
             "administration_policy.html",
             signed_in,
             rules=rules,

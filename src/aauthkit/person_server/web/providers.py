@@ -58,6 +58,7 @@ class ProviderPages(Administering):
             Route("/ui/administration/providers", self.show_all, methods=["GET"]),
             Route("/ui/administration/providers", self.trust, methods=["POST"]),
             Route("/ui/administration/providers/look", self.look, methods=["POST"]),
+            Route("/ui/administration/providers/look", self.look_again, methods=["GET"]),
             Route("/ui/administration/providers/remove", self.remove, methods=["POST"]),
             Route("/admin/providers", self.listed, methods=["GET"]),
             Route("/admin/providers", self.trust_json, methods=["POST"]),
@@ -70,7 +71,7 @@ class ProviderPages(Administering):
     @page
     async def show_all(self, request: Request) -> Response:
         signed_in = await self.administrator(request)
-        return self.show(
+        return self.show_administrator(
             "administration_providers.html",
             signed_in,
             providers=await self._providers.all(),
@@ -85,6 +86,12 @@ class ProviderPages(Administering):
         looked = await self._providers.look(text_in(form, "issuer"))
         before = {each.issuer: each for each in await self._providers.all()}.get(looked.issuer)
         return self.show("administration_provider.html", signed_in, looked=looked, before=before)
+
+    @page
+    async def look_again(self, request: Request) -> Response:
+        """Where somebody comes back to who was sent to sign in from the page that looking made."""
+        await self.administrator(request)
+        return _back()
 
     @page
     async def trust(self, request: Request) -> Response:

@@ -41,7 +41,9 @@ class SignedIn:
     session: str | None = field(default=None, repr=False)
     session_id: str | None = None
     since: float | None = None
-    """When they last proved who they are in the session; a bearer token does not say that of its person."""
+    """When they last proved who they are in the session; a bearer token allows nothing that is risky."""
+    asked_at: float | None = None
+    """When the provider last asked who they are, as a bearer token of theirs says."""
     view: View | None = None
     """What waited for them when they asked for a page, before anything on it was read."""
     administrator: bool = False
@@ -89,7 +91,7 @@ class Sessions:
                 raise NotSignedIn(_DISABLED)
             # What the token says holds for this request; it may be older than what the provider said since.
             person = replace(person, roles=claims.roles)
-            return SignedIn(person=person, administrator=self._administers(person))
+            return SignedIn(person=person, asked_at=claims.asked_at, administrator=self._administers(person))
         cookie = request.cookies.get(self._cookie, "")
         found = await self._sessions.find(cookie) if cookie else None
         if found is None:
@@ -147,6 +149,15 @@ class Sessions:
         """The person proved a short while ago who they are: raises `StepUpRequired` otherwise."""
         check_fresh(signed_in.since, self._settings, self._clock)
 
+    def check_fresh_for_others(self, signed_in: SignedIn) -> None:
+        """The same of an administrator, whose program may show a token that says when its person was asked.
+
+        When the token was issued says nothing: it may have been renewed without anybody there. Such a token allows no
+        risky scope: that is for a person at a page.
+        """
+        since = signed_in.asked_at if signed_in.session is None else signed_in.since
+        check_fresh(since, self._settings, self._clock)
+
     # Sign-in and sign-out
 
     def _provider(self) -> OpenIDClient:
@@ -176,13 +187,16 @@ class Sessions:
             issuer=claims.issuer, subject=claims.subject, username=claims.username, email=claims.email
         )
         await self._provider_sessions.signed_in(person, sign_in)
-        session = await self.open(request, person, Method.PROVIDER)
+        session = await self.open(request, person, Method.PROVIDER, authenticated_at=claims.asked_at)
         await self._provider_sessions.opened(session, sign_in)
         return session, return_to
 
-    async def open(self, request: Request, person: Person, method: Method) -> str:
+    async def open(
+        self, request: Request, person: Person, method: Method, *, authenticated_at: float | None = None
+    ) -> str:
         """A session under a token nobody knew before (no fixation); the one this browser had ends.
 
+        ``authenticated_at`` is when a provider last asked who they are, which lets people in without it too.
         Raises `PolicyDenied`.
         """
         if person.disabled:
@@ -193,6 +207,7 @@ class Sessions:
             device=device_of(request.headers.get("user-agent")),
             lifetime=self._settings.session_time,
             replacing=request.cookies.get(self._cookie),
+            authenticated_at=authenticated_at,
         )
 
     async def end(self, signed_in: SignedIn) -> str | None:

@@ -23,9 +23,10 @@ from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.storage import PersonStore
 from aauthkit.person_server.storage.passkeys import PASSKEYS
 from aauthkit.person_server.storage.persons import AmbiguousPerson
+from aauthkit.person_server.web.administering import Administering
 from aauthkit.person_server.web.presentation import when
 from aauthkit.person_server.web.sessions import Sessions, SignedIn
-from aauthkit.person_server.web.showing import Showing, page, text_in
+from aauthkit.person_server.web.showing import page, text_in
 from aauthkit.serving import answer, json_object, read_body, text_member
 
 # A month, as at the command line; whoever needs a ticket later makes one later.
@@ -52,7 +53,7 @@ _WANTED = members(
 )
 
 
-class TicketPages(Showing):
+class TicketPages(Administering):
     """A person's tickets; an administrator's page has everybody's."""
 
     def __init__(
@@ -168,6 +169,8 @@ class TicketPages(Showing):
         for_another = person not in ("", signed_in.person.username)
         if (for_another or resources) and not signed_in.administrator:
             raise PolicyDenied("Only an administrator makes tickets for others, or for an agent that is a resource.")
+        if for_another or resources:
+            self.for_others(signed_in)
         return await self._directory.make_ticket(
             await self._owner(person) if for_another else signed_in.person.id,
             made_by=signed_in.person.id,
@@ -195,9 +198,12 @@ class TicketPages(Showing):
         return value
 
     async def _withdraw(self, signed_in: SignedIn, ticket_id: str) -> None:
-        whose = None if signed_in.administrator else signed_in.person.id
-        actor = signed_in.person.username
-        if await self._directory.withdraw_ticket(ticket_id, whose, actor=actor) is None:
+        own, actor = signed_in.person.id, signed_in.person.username
+        gone = await self._directory.withdraw_ticket(ticket_id, own, actor=actor)
+        if gone is None and signed_in.administrator:
+            self.for_others(signed_in)
+            gone = await self._directory.withdraw_ticket(ticket_id, None, actor=actor)
+        if gone is None:
             raise NotFound("There is no such ticket of yours that still lets an agent in.")
 
 
