@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,7 +12,7 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from tests.person_server.native import refused
-from tests.person_server.world import CLIENT, IDP, ISSUER, Person, World, world_at
+from tests.person_server.world import CLIENT, IDP, ISSUER, START, Person, World, world_at
 
 pytestmark = pytest.mark.anyio
 
@@ -148,8 +149,8 @@ async def test_the_provider_ends_one_session_by_its_sid(world: World) -> None:
     first, second = await world.person(), await world.person()
     assert (await _told(world, sub="subject-of-mcp-user", sid="sid-code-0")).status_code == 200
     assert [(await _me(person)).status_code for person in (first, second)] == [401, 200]
-    # Said twice, or of a session that is not known: nothing is left to do.
-    assert (await _told(world, sid="sid-code-0")).status_code == 200
+    # Of a session that is over, or not known: nothing is left to do.
+    assert (await _told(world, sid="sid-code-0", jti="another")).status_code == 200
 
 
 async def test_the_provider_ends_all_sessions_of_a_person_and_nobody_elses(world: World) -> None:
@@ -171,6 +172,8 @@ async def test_the_provider_ends_all_sessions_of_a_person_and_nobody_elses(world
         {"exp": None},
         {"iat": None},
         {"jti": None},
+        {"iat": START - 151},
+        {"iat": "now"},
         {"sub": None},
     ],
 )
@@ -178,6 +181,27 @@ async def test_what_is_no_logout_token_ends_nothing__2_6(world: World, changes: 
     person = await world.person()
     assert refused(await _told(world, **{"sub": "subject-of-mcp-user"} | changes)) == (400, "invalid_request")
     assert (await _me(person)).status_code == 200
+
+
+@pytest.mark.attack
+async def test_a_logout_token_that_somebody_kept_ends_no_later_session__2_6(world: World) -> None:
+    person = await world.person()
+    kept = {"logout_token": world.idp.logout_token(sub="subject-of-mcp-user")}
+    assert (await world.browser().post("/ui/provider-logout", data=kept)).status_code == 200
+    await person.sign_in()
+    for later in (0, 100, 100):
+        world.pass_time(seconds=later)
+        assert refused(await world.browser().post("/ui/provider-logout", data=kept)) == (400, "invalid_request")
+    assert (await _me(person)).status_code == 200
+
+
+@pytest.mark.attack
+async def test_of_two_who_bring_a_logout_token_at_once_one_is_heard(world: World) -> None:
+    kept = {"logout_token": world.idp.logout_token(sub="subject-of-mcp-user", exp=int(START) + 9_000_000)}
+    answers = await asyncio.gather(*(world.browser().post("/ui/provider-logout", data=kept) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200, 400, 400, 400]
+    world.pass_time(seconds=151)
+    assert refused(await world.browser().post("/ui/provider-logout", data=kept)) == (400, "invalid_request")
 
 
 async def test_nobody_but_the_provider_ends_a_session(world: World) -> None:

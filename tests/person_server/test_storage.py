@@ -35,6 +35,7 @@ from aauthkit.person_server.storage import (
     schema,
 )
 from aauthkit.person_server.storage.audit import AuditLog, with_audit_log
+from aauthkit.person_server.storage.once import OnceStore
 
 pytestmark = pytest.mark.anyio
 
@@ -300,7 +301,7 @@ async def test_secrets_are_not_in_the_database(engine: AsyncEngine, person_id: s
         person_id, method=storage.Method.PROVIDER, device="", lifetime=timedelta(hours=1), replacing=None
     )
     ticket = await agent_storage.TicketStore(engine, clock).make(person_id, lifetime=timedelta(hours=1))
-    await PersonStore(engine, clock).begin_login("the-state", return_to="/ui/", lifetime=timedelta(minutes=1))
+    assert await OnceStore(engine, clock).take("sign-in", "the-state", until=clock.now() + 60)
     content = await everything_in(engine)
     assert person_id in content
     for secret in (session, ticket, "the-state"):

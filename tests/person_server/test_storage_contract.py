@@ -24,6 +24,8 @@ from aauthkit.database import open_database, reading
 from aauthkit.errors import InvalidRequest
 from aauthkit.keys import PrivateKey
 from aauthkit.person_server.asking.states import State
+from aauthkit.person_server.audit import Event, Outcome
+from aauthkit.person_server.audit import Kind as Told
 from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.sealed import Sealer
 from aauthkit.person_server.storage import (
@@ -39,9 +41,11 @@ from aauthkit.person_server.storage import (
 from aauthkit.person_server.storage.audit import AuditLog, with_audit_log
 from aauthkit.person_server.storage.consents import spend
 from aauthkit.person_server.storage.conversation import ConversationStore, TooManyRounds
+from aauthkit.person_server.storage.guesses import GuessStore
 from aauthkit.person_server.storage.inbox import InboxStore, Kind, NewItem, TooManyOpen
 from aauthkit.person_server.storage.keys import KeyStore, RotationUnderWay
 from aauthkit.person_server.storage.notices import Channel, NoticeStore
+from aauthkit.person_server.storage.once import OnceStore
 from aauthkit.person_server.storage.passkeys import (
     AnsweredBefore,
     Challenge,
@@ -87,6 +91,8 @@ class Stores:
         self.sessions = SessionStore(engine, clock, idle=timedelta(hours=1))
         self.passkeys = PasskeyStore(engine, clock, most=3)
         self.notices = NoticeStore(engine, clock)
+        self.once = OnceStore(engine, clock)
+        self.guesses = GuessStore(engine, clock)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,10 +161,6 @@ async def two_requests_for_the_same(stores: Stores, person_id: str) -> str:
     for number in range(MANY):
         await stores.decisions.open_request(new_request(person_id, f"n{number}"))
     return person_id
-
-
-async def a_login(stores: Stores, _person_id: str) -> None:
-    await stores.persons.begin_login("state", return_to="/ui/", lifetime=timedelta(minutes=5))
 
 
 async def a_question(stores: Stores, person_id: str) -> None:
@@ -326,8 +328,14 @@ RACES = (
     ),
     Race(
         name="a sign-in is finished once",
-        prepare=a_login,
-        attempt=lambda s, _p, _n: succeeds(_is_something(s.persons.finish_login("state")), LookupError),
+        attempt=lambda s, _p, _n: s.once.take("sign-in", "state", until=1500.0),
+    ),
+    Race(
+        name="as many failed sign-ins are counted as may be",
+        attempt=lambda s, _p, _n: s.guesses.note_failure(
+            "here", most=3, window=timedelta(minutes=10), event=Event(kind=Told.SESSION, outcome=Outcome.FAILED)
+        ),
+        wins=3,
     ),
     Race(
         name="a name that nobody had yet becomes one person",

@@ -1,9 +1,10 @@
-"""How often one address may try: a sliding minute, kept in memory, bounded. It never locks out another address."""
+"""How often one network may try: a sliding minute, kept in memory, bounded. It never locks out another network."""
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
 
+from aauthkit.addresses import counted_as
 from aauthkit.clock import Clock
 from aauthkit.errors import RateLimited
 
@@ -22,9 +23,9 @@ class AddressLimit:
 
     def admit(self, address: str) -> None:
         """Count one event; raises `RateLimited` when there were too many, which then does not count."""
-        now = self._clock.now()
-        times = self._seen.setdefault(address, deque())
-        self._seen.move_to_end(address)
+        now, network = self._clock.now(), counted_as(address)
+        times = self._seen.setdefault(network, deque())
+        self._seen.move_to_end(network)
         while len(self._seen) > _MAX_ADDRESSES:
             self._seen.popitem(last=False)
         while times and times[0] <= now - _WINDOW_SECONDS:

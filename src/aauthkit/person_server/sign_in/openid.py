@@ -29,6 +29,8 @@ _OFFLINE = "offline_access"
 _CLOCK_SKEW_SECONDS = 30.0
 # A directory with more than this is no list of roles; the token itself is bounded already.
 _MOST_ROLES = 500
+# What Back-Channel Logout §2.4 recommends as the longest life of a logout token.
+_OLDEST_LOGOUT_SECONDS = 120.0
 _LOGGED_OUT = "http://schemas.openid.net/event/backchannel-logout"
 
 _log = logging.getLogger("aauthkit.person_server.sign_in.openid")
@@ -80,6 +82,9 @@ class SignedOut:
 
     subject: str | None
     sid: str | None
+    jti: str
+    until: float
+    """From when on the token is refused for its age, so that it need not be remembered longer."""
 
 
 class OpenIDClient:
@@ -220,11 +225,17 @@ class OpenIDClient:
             raise InvalidRequest("This is not a logout token.")
         if self.settings.client_id not in _audiences(claims):
             raise InvalidRequest("The logout token is for another application.")
-        subject, sid = _text(claims, "sub"), _text(claims, "sid")
-        if (subject is None and sid is None) or _text(claims, "jti") is None or "iat" not in claims:
+        subject, sid, jti = _text(claims, "sub"), _text(claims, "sid"), _text(claims, "jti")
+        if (subject is None and sid is None) or jti is None:
             raise InvalidRequest("The logout token does not say who signed out.")
-        # Its jti need not be remembered: signing out whoever is signed out already changes nothing.
-        return SignedOut(subject=subject, sid=sid)
+        # A copy that somebody kept would sign out whoever signed in again since: each is heard once, and soon.
+        issued_at = claims.get("iat")
+        if isinstance(issued_at, bool) or not isinstance(issued_at, int | float):
+            raise InvalidRequest("The logout token does not say when it was made.")
+        until = min(float(claims["exp"]), issued_at + _OLDEST_LOGOUT_SECONDS + _CLOCK_SKEW_SECONDS)
+        if until <= self._clock.now():
+            raise InvalidRequest("The logout token is too old.")
+        return SignedOut(subject=subject, sid=sid, jti=jti, until=until)
 
     # Steps
 

@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass
 from datetime import timedelta
 
-from aauthkit.errors import AAuthError
+from aauthkit.errors import AAuthError, InvalidRequest
 from aauthkit.person_server.sealed import Sealer
 from aauthkit.person_server.sign_in.openid import OpenIDClient, SignIn
 from aauthkit.person_server.sign_in.standing import Standings
@@ -62,5 +62,9 @@ class ProviderSessions:
     async def told(self, openid: OpenIDClient, logout_token: str) -> None:
         """The provider says that somebody signed out there (Back-Channel Logout §2.5); raises `InvalidRequest`."""
         signed_out = await openid.signed_out(logout_token)
-        ended = await self.store.end_sessions(subject=signed_out.subject, sid=signed_out.sid)
+        ended = await self.store.end_sessions(
+            subject=signed_out.subject, sid=signed_out.sid, jti=signed_out.jti, until=signed_out.until
+        )
+        if ended is None:
+            raise InvalidRequest("This logout token was used already.")
         _log.info("the identity provider ended %d sessions", ended)

@@ -20,8 +20,9 @@ from aauthkit.database import one_at_a_time, reading, writing
 from aauthkit.person_server.audit import Event, Kind, Outcome
 from aauthkit.person_server.codes import hashed
 from aauthkit.person_server.storage import audit
+from aauthkit.person_server.storage.once import take
 from aauthkit.person_server.storage.schema import persons
-from aauthkit.person_server.storage.schema.sign_in import invitations, passkey_people, passkeys, used_challenges
+from aauthkit.person_server.storage.schema.sign_in import invitations, passkey_people, passkeys
 
 # Where the issuer of an identity provider stands for its people; no provider has such a name, as it is no URL.
 PASSKEYS = "passkeys"
@@ -329,18 +330,8 @@ class PasskeyStore:
         )
 
     async def _answered(self, connection: AsyncConnection, challenge: Challenge) -> None:
-        gone = delete(used_challenges).where(used_challenges.c.expires_at <= self._clock.now())
-        await connection.execute(gone)
-        query = select(used_challenges.c.challenge_hash).where(used_challenges.c.challenge_hash == challenge.hash)
-        if (await connection.execute(query)).first() is not None:
+        if not await take(connection, challenge.hash, until=challenge.expires_at, now=self._clock.now()):
             raise AnsweredBefore
-        try:
-            async with connection.begin_nested():
-                await connection.execute(
-                    insert(used_challenges).values(challenge_hash=challenge.hash, expires_at=challenge.expires_at)
-                )
-        except IntegrityError as error:
-            raise AnsweredBefore from error
 
 
 async def _exist(connection: AsyncConnection) -> bool:

@@ -1,22 +1,20 @@
-"""Persons, and sign-ins under way at the identity provider. It checks no password."""
+"""Persons, by their identity provider's word or by name. It checks no password."""
 
 from __future__ import annotations
 
 import json
 import secrets
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from aauthkit.clock import Clock
 from aauthkit.database import one_at_a_time, reading, writing
-from aauthkit.person_server.codes import hashed
 from aauthkit.person_server.storage.records import Person
-from aauthkit.person_server.storage.schema import logins, persons
+from aauthkit.person_server.storage.schema import persons
 
 # What an agent of somebody disabled is told.
 DISABLED = "The person this agent acts for was disabled at this person server; only its administrators change that."
@@ -104,28 +102,6 @@ class PersonStore:
             )
         )
         return person
-
-    # Sign-ins under way
-
-    async def begin_login(self, state: str, *, return_to: str, lifetime: timedelta) -> None:
-        now = self._clock.now()
-        async with writing(self._engine) as connection:
-            await connection.execute(delete(logins).where(logins.c.expires_at <= now))
-            await connection.execute(
-                insert(logins).values(
-                    state_hash=hashed(state), return_to=return_to, expires_at=now + lifetime.total_seconds()
-                )
-            )
-
-    async def finish_login(self, state: str) -> str | None:
-        """Where the person wanted to go; a sign-in is used once, so the second caller gets None."""
-        async with writing(self._engine) as connection:
-            query = select(logins.c.return_to).where(
-                logins.c.state_hash == hashed(state), logins.c.expires_at > self._clock.now()
-            )
-            row = (await connection.execute(query)).first()
-            gone = await connection.execute(delete(logins).where(logins.c.state_hash == hashed(state)))
-        return None if row is None or gone.rowcount != 1 else str(row.return_to)
 
 
 async def is_disabled(connection: AsyncConnection, person_id: str) -> bool:

@@ -21,7 +21,6 @@ from aauthkit.person_server.storage.schema import (
     consents,
     issued_tokens,
     left_out,
-    logins,
     pending_requests,
     person_tokens,
     wrong_codes,
@@ -60,7 +59,6 @@ def rules(now: float, retention: timedelta) -> Sequence[Rule]:
     return (
         Rule(table=sessions, over=sessions.c.expires_at <= now),
         Rule(table=provider_sessions, over=provider_sessions.c.expires_at <= now),
-        Rule(table=logins, over=logins.c.expires_at <= now),
         Rule(table=invitations, over=invitations.c.expires_at <= now),
         Rule(table=used_challenges, over=used_challenges.c.expires_at <= now),
         Rule(table=notices, over=notices.c.expires_at <= now),

@@ -18,6 +18,7 @@ from aauthkit.database import reading, writing
 from aauthkit.person_server.audit import Event, Kind, Outcome
 from aauthkit.person_server.codes import hashed
 from aauthkit.person_server.storage import audit
+from aauthkit.person_server.storage.once import take
 from aauthkit.person_server.storage.schema import persons
 from aauthkit.person_server.storage.schema.sign_in import sessions
 from aauthkit.person_server.storage.schema.standing import provider_sessions, standings
@@ -136,9 +137,14 @@ class StandingStore:
             await connection.execute(delete(provider_sessions).where(mine))
         return None if row is None else str(row.id_token)
 
-    async def end_sessions(self, *, subject: str | None, sid: str | None) -> int:
-        """End what a logout token names: one session of the provider's, or without a ``sid`` all of a person's."""
+    async def end_sessions(self, *, subject: str | None, sid: str | None, jti: str, until: float) -> int | None:
+        """End what a logout token names: one session of the provider's, or without a ``sid`` all of a person's.
+
+        None for a token that was heard before; it is known by its ``jti`` for as long as it is good.
+        """
         async with writing(self._engine) as connection:
+            if not await take(connection, hashed(f"logout\0{jti}"), until=until, now=self._clock.now()):
+                return None
             named = [provider_sessions.c.sid_hash == hashed(sid)] if sid is not None else []
             named += [provider_sessions.c.subject == subject] if subject is not None else []
             found = (await connection.execute(select(provider_sessions.c.token_hash).where(*named))).scalars().all()

@@ -41,6 +41,8 @@ from aauthkit.person_server.revocation.outbox import Outbox
 from aauthkit.person_server.revocation.service import RevocationService
 from aauthkit.person_server.sealed import Sealer
 from aauthkit.person_server.settings import PersonServerSettings
+from aauthkit.person_server.sign_in.begun import BegunSignIns
+from aauthkit.person_server.sign_in.failures import FailedSignIns
 from aauthkit.person_server.sign_in.openid import OpenIDClient
 from aauthkit.person_server.sign_in.passkeys import Passkeys
 from aauthkit.person_server.sign_in.provider_sessions import ProviderSessions
@@ -54,6 +56,7 @@ from aauthkit.person_server.storage.guesses import GuessStore
 from aauthkit.person_server.storage.inbox import InboxStore
 from aauthkit.person_server.storage.logos import LogoStore
 from aauthkit.person_server.storage.notices import NoticeStore
+from aauthkit.person_server.storage.once import OnceStore
 from aauthkit.person_server.storage.passkeys import PasskeyStore
 from aauthkit.person_server.storage.people import PeopleStore
 from aauthkit.person_server.storage.standings import StandingStore
@@ -159,6 +162,12 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         parts.secrets,
         views,
         parts.clock,
+        begun=BegunSignIns(
+            secrets=parts.secrets,
+            once=OnceStore(parts.engine, parts.clock),
+            lifetime=settings.login_time,
+            clock=parts.clock,
+        ),
         provider_sessions=ProviderSessions(
             openid=parts.openid,
             standings=parts.standings,
@@ -267,9 +276,8 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         store=passkey_store,
         persons=persons,
         session_store=session_store,
-        guesses=GuessStore(parts.engine, parts.clock),
+        failures=FailedSignIns(settings=settings, guesses=GuessStore(parts.engine, parts.clock)),
         standings=parts.standings,
-        clock=parts.clock,
     )
     notification_pages = NotificationPages(
         settings,

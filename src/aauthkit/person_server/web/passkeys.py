@@ -13,12 +13,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from aauthkit.clock import Clock
 from aauthkit.describing import TEXT, TIME, Caller, describes, list_of, members, or_null
-from aauthkit.errors import Conflict, InvalidRequest, NotFound, PolicyDenied, RateLimited
+from aauthkit.errors import Conflict, InvalidRequest, NotFound, PolicyDenied
 from aauthkit.person_server.codes import hashed
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.sign_in.devices import device_of
+from aauthkit.person_server.sign_in.failures import FailedSignIns
 from aauthkit.person_server.sign_in.openid import NotSignedIn
 from aauthkit.person_server.sign_in.passkeys import (
     SPENT,
@@ -30,7 +30,6 @@ from aauthkit.person_server.sign_in.passkeys import (
 )
 from aauthkit.person_server.sign_in.standing import Standings
 from aauthkit.person_server.storage import AmbiguousPerson, Method, Person, PersonStore, SessionStore
-from aauthkit.person_server.storage.guesses import GuessStore
 from aauthkit.person_server.storage.passkeys import PASSKEYS, Invitation, NameTaken, Passkey, PasskeyStore
 from aauthkit.person_server.web.presentation import when
 from aauthkit.person_server.web.sessions import Sessions, SignedIn, json_members
@@ -52,18 +51,16 @@ class PasskeyPages(Showing):
         store: PasskeyStore,
         persons: PersonStore,
         session_store: SessionStore,
-        guesses: GuessStore,
+        failures: FailedSignIns,
         standings: Standings,
-        clock: Clock,
     ) -> None:
         super().__init__(settings, sessions)
         self._passkeys = passkeys
         self._store = store
         self._persons = persons
         self._session_store = session_store
-        self._guesses = guesses
+        self._failures = failures
         self._standings = standings
-        self._clock = clock
 
     def routes(self) -> list[Route]:
         return [
@@ -101,9 +98,9 @@ class PasskeyPages(Showing):
         return self.show("login.html", signed_in, return_to=return_to, anew=anew, provider=provider, anybody=not chosen)
 
     async def _to_provider(self, return_to: str, *, anew: bool) -> Response:
-        state, url = await self._sessions.begin(return_to, anew=anew)
+        kept, url = await self._sessions.begin(return_to, anew=anew)
         response = RedirectResponse(url, status_code=303)
-        self._sessions.set_login(response, state)
+        self._sessions.set_login(response, kept)
         return response
 
     async def sign_in_options(self, request: Request) -> Response:
@@ -121,7 +118,8 @@ class PasskeyPages(Showing):
         try:
             person_id = await self._passkeys.person_of(sent.get("credential"), binding=binding)
         except PasskeyRefused:
-            await self._count_failure(request)
+            # What is right is always let in, so nobody can lock out another person.
+            await self._failures.note(request.client.host if request.client else "", what="a passkey")
             raise
         return await self._signed_in(request, person_id, local_page(_text(sent, "return_to")))
 
@@ -135,15 +133,6 @@ class PasskeyPages(Showing):
         response = answer(200, {"to": to})
         self._sessions.set_session(response, session)
         return response
-
-    async def _count_failure(self, request: Request) -> None:
-        """Whoever only fails is told to wait. What is right is always let in, so nobody can lock out another person."""
-        since = self._clock.now() - self._settings.failed_sign_in_window.total_seconds()
-        who = f"passkeys from {request.client.host if request.client else ''}"
-        if await self._guesses.wrong_codes_since(who, since) >= self._settings.failed_sign_ins:
-            wait = int(self._settings.failed_sign_in_window.total_seconds())
-            raise RateLimited("Too many sign-ins failed from this address; wait ten minutes.", retry_after=wait)
-        await self._guesses.note_wrong_code(who, forget_before=since)
 
     # Confirming: the session stays, and is as good as new
 

@@ -7,7 +7,6 @@ never sent by a browser on its own, so it needs none.
 from __future__ import annotations
 
 import hmac
-import secrets
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from aauthkit.errors import InvalidRequest, PolicyDenied
 from aauthkit.person_server.asking.watching import View, Views
 from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.settings import PersonServerSettings
+from aauthkit.person_server.sign_in.begun import BegunSignIns
 from aauthkit.person_server.sign_in.devices import device_of
 from aauthkit.person_server.sign_in.freshness import check_fresh, is_fresh
 from aauthkit.person_server.sign_in.openid import NotSignedIn, OpenIDClient
@@ -63,6 +63,7 @@ class Sessions:
         views: Views,
         clock: Clock,
         *,
+        begun: BegunSignIns,
         provider_sessions: ProviderSessions,
     ) -> None:
         self._settings = settings
@@ -72,6 +73,7 @@ class Sessions:
         self._secrets = server_secrets
         self._views = views
         self._clock = clock
+        self._begun = begun
         self._provider_sessions = provider_sessions
         self._secure = urlsplit(settings.issuer).scheme == "https"
         # The prefix makes the browser refuse the cookie from any other host or without TLS.
@@ -166,22 +168,16 @@ class Sessions:
         return self._openid
 
     async def begin(self, return_to: str, *, anew: bool = False) -> tuple[str, str]:
-        """The state of a new sign-in and the address to send the browser to."""
-        state = secrets.token_urlsafe(32)
-        url = await self._provider().authorization_url(state, anew=anew)
-        await self._persons.begin_login(state, return_to=return_to, lifetime=self._settings.login_time)
-        return state, url
+        """What the browser keeps of a new sign-in, and the address to send it to."""
+        state, kept = self._begun.begin(return_to)
+        return kept, await self._provider().authorization_url(state, anew=anew)
 
     async def finish(self, request: Request, response_for: dict[str, str]) -> tuple[str, str]:
         """A new session token and where the person wanted to go; raises `NotSignedIn`."""
         state = response_for.get("state", "")
-        begun = request.cookies.get(self._login_cookie, "")
-        if not state or not hmac.compare_digest(state.encode(), begun.encode()):
-            raise NotSignedIn("This sign-in was not begun in this browser; begin again.")
-        return_to = await self._persons.finish_login(state)
-        if return_to is None:
-            raise NotSignedIn("This sign-in took too long or was used already; begin again.")
+        begun = self._begun.read(request.cookies.get(self._login_cookie, ""), state)
         sign_in = await self._provider().finish(response_for, state=state)
+        await self._begun.use(begun)
         claims = sign_in.claims
         person = await self._persons.signed_in(
             issuer=claims.issuer, subject=claims.subject, username=claims.username, email=claims.email
@@ -189,7 +185,7 @@ class Sessions:
         await self._provider_sessions.signed_in(person, sign_in)
         session = await self.open(request, person, Method.PROVIDER, authenticated_at=claims.asked_at)
         await self._provider_sessions.opened(session, sign_in)
-        return session, return_to
+        return session, begun.return_to
 
     async def open(
         self, request: Request, person: Person, method: Method, *, authenticated_at: float | None = None
@@ -231,8 +227,8 @@ class Sessions:
     def clear_session(self, response: Response) -> None:
         self._clear(response, self._cookie)
 
-    def set_login(self, response: Response, state: str) -> None:
-        self._set(response, self._login_cookie, state, int(self._settings.login_time.total_seconds()))
+    def set_login(self, response: Response, kept: str) -> None:
+        self._set(response, self._login_cookie, kept, int(self._settings.login_time.total_seconds()))
 
     def set_signing_in(self, response: Response, value: str) -> None:
         """Ties a passkey's challenge to this browser, so nobody is signed in by what another browser began."""

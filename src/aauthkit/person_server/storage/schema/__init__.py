@@ -34,15 +34,6 @@ persons = Table(
     ),
 )
 
-# A sign-in under way; the row is deleted by the one answer that uses it.
-logins = Table(
-    "ps_logins",
-    metadata,
-    Column("state_hash", Text, primary_key=True),
-    Column("return_to", Text, nullable=False),
-    Column("expires_at", Double, nullable=False),
-)
-
 # Requests that wait for a person. States and moves: person_server/asking/states.py.
 #
 # `kind` says what is asked for: `auth` (an auth token) or `person` (a person token). `principal` is whom the person

@@ -64,7 +64,7 @@ invitations = Table(
     Column("used_at", Double),
 )
 
-# Challenges that were answered; each is accepted once.
+# Challenges that were answered, sign-ins at the provider that were finished, logout tokens that were heard: each once.
 used_challenges = Table(
     "ps_used_challenges",
     metadata,
