@@ -28,6 +28,11 @@ class Administrator:
     def enable(self, username: str, *, enabled: bool) -> None:
         self._change(self._id_of(username), {"enabled": enabled})
 
+    def sign_out(self, username: str) -> None:
+        """Everywhere: every session of the person ends, and no refresh token from before is any good."""
+        answer = self._http.post(f"{self._users}/{self._id_of(username)}/logout")
+        assert answer.status_code == 204, answer.text
+
     def _change(self, user_id: str, members: dict[str, Any]) -> None:
         answer = self._http.put(f"{self._users}/{user_id}", json=members)
         assert answer.status_code == 204, answer.text

@@ -24,7 +24,8 @@ from tests.system.running import System
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-# The demo believes Keycloak's word for five seconds.
+# The demo believes Keycloak's word for so long.
+RECHECK_SECONDS = 5.0
 PATIENCE_SECONDS = 30.0
 
 
@@ -103,6 +104,38 @@ def test_whoever_is_disabled_at_keycloak_loses_their_agents_next_token_and_has_i
     finally:
         administrator.enable("mcp-user", enabled=True)
     _signed_in_at_person_server(visits, system, "mcp-user", "user123")
+    assert _refreshed(system, tmp_path) is None
+
+
+def test_whoever_is_signed_out_by_keycloaks_administrator_is_signed_out_here_and_their_agents_get_nothing(
+    visits: Visits, system: System, administrator: Administrator, tmp_path: Path
+) -> None:
+    # Nobody knew them before: they come to the person server first.
+    page = _signed_in_at_person_server(visits, system, "mcp-user", "user123")
+    signed_in = time.time()
+    with newcomer(system, tmp_path, "Agent of a leaver", ticket=ticket(system), draft=DRAFT_11) as agent:
+        agent.enrolled().result(PATIENCE_SECONDS)
+    # Keycloak tells by whole seconds which refresh tokens are from before.
+    _until(lambda: time.time() >= signed_in + 1, "time stands still")
+    administrator.sign_out("mcp-user")
+    # Keycloak said so itself: no agent asked for anything in between.
+    _until(lambda: _me(page, system) == {}, "the browser is still signed in")
+    _until(lambda: _refreshed(system, tmp_path) is not None, "the agent still gets tokens")
+    assert "sign in" in str(_refreshed(system, tmp_path))
+
+
+def test_signing_out_of_keycloak_elsewhere_signs_out_here_and_leaves_the_agents_at_work(
+    visits: Visits, system: System, tmp_path: Path
+) -> None:
+    page = _signed_in_at_person_server(visits, system, "mcp-user", "user123")
+    with newcomer(system, tmp_path, "Agent at work", ticket=ticket(system), draft=DRAFT_11) as agent:
+        agent.enrolled().result(PATIENCE_SECONDS)
+    page.goto(f"{system.issuer}/protocol/openid-connect/logout")
+    page.get_by_role("button", name="Logout").click()
+    _until(lambda: _me(page, system) == {}, "the browser is still signed in")
+    # The demo believes Keycloak's word for five seconds, so by then it was asked.
+    looked_at = time.monotonic()
+    _until(lambda: time.monotonic() > looked_at + RECHECK_SECONDS, "time stands still")
     assert _refreshed(system, tmp_path) is None
 
 

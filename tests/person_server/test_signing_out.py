@@ -87,14 +87,96 @@ async def test_claims_of_another_shape_say_nothing(tmp_path: Path) -> None:
         assert (await _me(person)).json()["roles"] == ["admin"]
 
 
-async def test_a_refresh_token_that_outlives_the_login_is_asked_for_where_the_provider_lists_it(world: World) -> None:
-    asked = []
-    for listed in ([], ["openid", "offline_access"]):
-        world.idp.metadata = {"scopes_supported": listed}
-        world.pass_time(minutes=6)
-        begun = await world.browser().get("/ui/login")
-        asked.append(parse_qs(urlsplit(begun.headers["location"]).query)["scope"])
-    assert asked == [["openid profile email"], ["openid profile email offline_access"]]
+# The refresh token that outlives the login is fetched once the person is signed in: a login that begins with it is no
+# session at Keycloak, which then tells nobody that it ended.
+
+
+async def test_a_login_is_asked_for_first_and_then_the_refresh_token_that_outlives_it(world: World) -> None:
+    world.idp.metadata = {"scopes_supported": ["openid", "offline_access"]}
+    person = await world.person()
+    begun = await person.client.get("/ui/login", params={"return_to": "/ui/activity"})
+    signed_in = await _back(person, begun)
+    assert (await _me(person)).status_code == 200
+    fetched = await _back(person, signed_in)
+    assert [_scope(answer) for answer in (begun, signed_in)] == [
+        "openid profile email",
+        "openid profile email offline_access",
+    ]
+    assert (fetched.status_code, fetched.headers["location"]) == (303, "/ui/activity")
+    # The session is that of the login, so whoever ends it at the provider ends it here.
+    assert (await _told(world, sid="sid-code-1")).status_code == 200
+    assert (await _me(person)).status_code == 401
+
+
+async def test_a_provider_without_such_refresh_tokens_is_gone_to_once(world: World) -> None:
+    world.idp.metadata = {"scopes_supported": ["openid"]}
+    person = await world.person()
+    answer = await person.sign_in(return_to="/ui/activity")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/ui/activity")
+
+
+async def test_agents_go_by_the_refresh_token_that_outlives_the_login(world: World) -> None:
+    world.idp.metadata = {"scopes_supported": ["offline_access"]}
+    agent, person = await world.agent(), await world.person()
+    await _back(person, await person.sign_in())
+    world.idp.end_logins()
+    world.pass_time(minutes=2)
+    assert (await agent.ask(world.resource().token(agent))).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "brought", [{"error": "consent_required"}, {"code": "code-of-nobody"}, {"iss": "http://evil.localhost"}]
+)
+async def test_whoever_brings_nothing_from_the_second_trip_is_signed_in_all_the_same(
+    world: World, brought: dict[str, str]
+) -> None:
+    world.idp.metadata = {"scopes_supported": ["offline_access"]}
+    agent, person = await world.agent(), await world.person()
+    second = await _back(person, await person.sign_in(), **brought)
+    assert (second.status_code, second.headers["location"]) == (303, "/ui/")
+    assert (await _me(person)).status_code == 200
+    # Their agents work until the login ends.
+    world.pass_time(minutes=2)
+    assert (await agent.ask(world.resource().token(agent))).status_code == 200
+    world.idp.end_logins()
+    world.pass_time(minutes=2)
+    assert (await agent.ask(world.resource().token(agent))).status_code == 202  # the person has to come
+
+
+async def test_somebody_else_who_signs_in_on_the_second_trip_changes_nothing(world: World) -> None:
+    world.idp.metadata = {"scopes_supported": ["offline_access"]}
+    agent, person = await world.agent(), await world.person()
+    first = await person.sign_in()
+    brought = world.idp.authorize(first.headers["location"], "other-user")
+    assert (await person.client.get("/ui/callback", params=brought)).status_code == 303
+    assert (await _me(person)).json()["username"] == "mcp-user"
+    world.idp.disabled.add("other-user")
+    world.pass_time(minutes=2)
+    assert (await agent.ask(world.resource().token(agent))).status_code == 200
+
+
+async def test_a_second_trip_belongs_to_the_browser_that_began_it_and_is_made_once(world: World) -> None:
+    world.idp.metadata = {"scopes_supported": ["offline_access"]}
+    person = await world.person()
+    first = await person.sign_in()
+    brought = world.idp.authorize(first.headers["location"], "mcp-user")
+    stranger = world.browser()
+    assert (await stranger.get("/ui/callback", params=brought)).status_code == 401
+    assert (await person.client.get("/ui/callback", params=brought)).status_code == 303
+    assert (await person.client.get("/ui/callback", params=brought)).status_code == 401
+    made_up = brought | {"state": "second.made-up"}
+    stranger.cookies.set("aauth_login", "second.made-up")
+    assert (await stranger.get("/ui/callback", params=made_up)).status_code == 401
+
+
+async def _back(person: Person, sent: httpx2.Response, **brought: str) -> httpx2.Response:
+    """The browser comes back from where it was sent."""
+    answer = person.world.idp.authorize(sent.headers["location"], person.username)
+    return await person.client.get("/ui/callback", params=answer | brought)
+
+
+def _scope(sent: httpx2.Response) -> str:
+    return parse_qs(urlsplit(sent.headers["location"]).query)["scope"][0]
 
 
 # Signing out with us

@@ -162,6 +162,7 @@ class IdentityProvider:
         self._begun += 1
         claims = self.claims(username, aud=asked["client_id"], nonce=asked["nonce"], typ="ID", sid=f"sid-{code}")
         self._codes[code] = {
+            "outlives": "offline_access" in asked["scope"].split(),
             "id_token": self.sign(claims | id_claims),
             "challenge": asked["code_challenge"],
             "username": username,
@@ -192,17 +193,22 @@ class IdentityProvider:
         issued = self._codes.pop(form["code"], None)
         if issued is None or _challenge_of(form["code_verifier"]) != issued["challenge"]:
             return httpx2.Response(400, json={"error": "invalid_grant"})
-        return self._tokens(issued["username"], issued["id_token"])
+        return self._tokens(issued["username"], issued["id_token"], outlives=issued["outlives"])
+
+    def end_logins(self) -> None:
+        """Refresh tokens that do not outlive their login are refused from now on."""
+        self._renewals = {token: who for token, who in self._renewals.items() if token.startswith("outliving-")}
 
     def _renew(self, refresh_token: str) -> httpx2.Response:
         self.asked += 1
         username = self._renewals.pop(refresh_token, None)
         if username is None or username in self.disabled:
             return httpx2.Response(400, json={"error": "invalid_grant"})
-        return self._tokens(username, self.sign(self.claims(username, aud=CLIENT, typ="ID")))
+        outlives = refresh_token.startswith("outliving-")
+        return self._tokens(username, self.sign(self.claims(username, aud=CLIENT, typ="ID")), outlives=outlives)
 
-    def _tokens(self, username: str, id_token: str) -> httpx2.Response:
-        renewal = f"renewal-{len(self._renewals)}-{username}-{self.asked}"
+    def _tokens(self, username: str, id_token: str, *, outlives: bool = False) -> httpx2.Response:
+        renewal = f"{'outliving' if outlives else 'renewal'}-{len(self._renewals)}-{username}-{self.asked}"
         self._renewals[renewal] = username
         tokens = {"access_token": "x", "token_type": "Bearer", "id_token": id_token, "refresh_token": renewal}
         return httpx2.Response(200, json=tokens)

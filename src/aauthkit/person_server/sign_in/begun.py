@@ -32,6 +32,8 @@ class BegunSignIn:
     ends: float
     return_to: str
     """Where the person wanted to go."""
+    second_trip: bool
+    """By somebody who was signed in by the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +45,11 @@ class BegunSignIns:
     lifetime: timedelta
     clock: Clock
 
-    def begin(self, return_to: str) -> tuple[str, str]:
+    def begin(self, return_to: str, *, second_trip: bool = False) -> tuple[str, str]:
         """A new state, and what the browser keeps; an address too long to be kept leads to the first page."""
         state, ends = secrets.token_urlsafe(32), self.clock.now() + self.lifetime.total_seconds()
         where = return_to if len(return_to.encode()) <= _LONGEST_ADDRESS else _FIRST_PAGE
-        kept = b64url_encode(json.dumps([state, ends, where], ensure_ascii=False).encode())
+        kept = b64url_encode(json.dumps([state, ends, where, second_trip], ensure_ascii=False).encode())
         return state, f"{kept}.{self._seal(kept)}"
 
     def read(self, kept: str, state: str) -> BegunSignIn:
@@ -55,12 +57,12 @@ class BegunSignIns:
         content, _, seal = kept.partition(".")
         if not hmac.compare_digest(seal.encode(), self._seal(content).encode()):
             raise NotSignedIn("This sign-in was not begun in this browser; begin again.")
-        begun, ends, return_to = json.loads(b64url_decode(content))
+        begun, ends, return_to, second_trip = json.loads(b64url_decode(content))
         if not hmac.compare_digest(state.encode(), begun.encode()):
             raise NotSignedIn("This sign-in was not begun in this browser; begin again.")
         if ends <= self.clock.now():
             raise NotSignedIn("This sign-in took too long; begin again.")
-        return BegunSignIn(state=state, ends=ends, return_to=return_to)
+        return BegunSignIn(state=state, ends=ends, return_to=return_to, second_trip=second_trip)
 
     async def use(self, begun: BegunSignIn) -> None:
         """Raises `NotSignedIn` for whoever comes second."""

@@ -25,6 +25,8 @@ from aauthkit.person_server.sign_in.openid_provider import NotSignedIn, OpenIDPr
 _SCOPES = ("openid", "profile", "email")
 # OpenID Connect Core §11: the refresh token outlives the login, as agents work while their person is signed out. Asked
 # for where the provider lists it: some know no other way to a refresh token, others refuse a scope they do not know.
+# Asked for once the person is signed in, and not with it: a login that begins with it is no session at Keycloak (since
+# 26.1), which then has nothing to sign out of, and nothing to tell us.
 _OFFLINE = "offline_access"
 _CLOCK_SKEW_SECONDS = 30.0
 # A directory with more than this is no list of roles; the token itself is bounded already.
@@ -117,10 +119,11 @@ class OpenIDClient:
 
     # Signing in
 
-    async def authorization_url(self, state: str, *, anew: bool = False) -> str:
+    async def authorization_url(self, state: str, *, anew: bool = False, outliving: bool = False) -> str:
         """Where the browser goes. Nonce and verifier follow from the state and our secret, so nothing is stored.
 
-        ``anew`` asks that the person proves who they are although the provider still knows them.
+        ``anew`` asks that the person proves who they are although the provider still knows them; ``outliving`` asks for
+        a refresh token that outlives the login.
         """
         endpoint = await self._provider.endpoint("authorization_endpoint")
         challenge = b64url_encode(hashlib.sha256(self._verifier(state).encode()).digest())
@@ -128,7 +131,7 @@ class OpenIDClient:
             "response_type": "code",
             "client_id": self.settings.client_id,
             "redirect_uri": self._redirect_uri,
-            "scope": await self._scope(),
+            "scope": " ".join([*_SCOPES, *([_OFFLINE] if outliving else [])]),
             "state": state,
             "nonce": self._nonce(state),
             "code_challenge": challenge,
@@ -136,6 +139,11 @@ class OpenIDClient:
             **({"prompt": "login"} if anew else {}),
         }
         return _with_query(endpoint, query)
+
+    async def lets_outlive(self) -> bool:
+        """Whether the provider has refresh tokens that outlive the login."""
+        supported = (await self._provider.metadata()).get("scopes_supported")
+        return isinstance(supported, list) and _OFFLINE in supported
 
     async def finish(self, answer: Mapping[str, str], *, state: str) -> SignIn:
         """Turn the provider's answer into a person; `state` is the one this browser began with."""
@@ -238,11 +246,6 @@ class OpenIDClient:
         return SignedOut(subject=subject, sid=sid, jti=jti, until=until)
 
     # Steps
-
-    async def _scope(self) -> str:
-        supported = (await self._provider.metadata()).get("scopes_supported")
-        offline = isinstance(supported, list) and _OFFLINE in supported
-        return " ".join([*_SCOPES, *([_OFFLINE] if offline else [])])
 
     async def _check_answer(self, answer: Mapping[str, str]) -> None:
         metadata = await self._provider.metadata()

@@ -6,6 +6,7 @@ Sessions themselves are opened, found and ended by others; no browser is spoken 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -46,6 +47,33 @@ class ProviderSessions:
             id_token=self.sealer.seal(sign_in.id_token.encode(), purpose=_PURPOSE),
             lifetime=self.lifetime,
         )
+
+    async def second_trip(self, state: str) -> str | None:
+        """Where a browser that just signed in is sent for the refresh token that outlives the login, if anywhere."""
+        if self.openid is None:
+            return None
+        try:
+            outlives = await self.openid.lets_outlive()
+            return await self.openid.authorization_url(state, outliving=True) if outlives else None
+        except AAuthError as error:
+            self._not_outliving(error)
+            return None
+
+    async def outlives(self, person: Person, answer: Mapping[str, str], *, state: str) -> None:
+        """The browser is back from there; with nothing, the person is signed in all the same."""
+        if self.openid is None:
+            return
+        try:
+            sign_in = await self.openid.finish(answer, state=state)
+        except AAuthError as error:
+            self._not_outliving(error)
+            return
+        # Somebody else may have signed in there meanwhile.
+        if (sign_in.claims.issuer, sign_in.claims.subject) == (person.issuer, person.subject):
+            await self.standings.signed_in(person.id, sign_in.refresh_token)
+
+    def _not_outliving(self, error: AAuthError) -> None:
+        _log.warning("agents work until their person's login ends: %s", error.debug or error.detail)
 
     async def closed(self, session: str) -> str | None:
         """Where a browser whose session was closed signs out of the provider, if that can be said now."""

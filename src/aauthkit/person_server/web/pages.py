@@ -117,9 +117,10 @@ class Pages(Showing):
 
     @page
     async def callback(self, request: Request) -> Response:
-        session, return_to = await self._sessions.finish(request, dict(request.query_params))
-        response = RedirectResponse(local_page(return_to), status_code=303)
-        self._sessions.set_session(response, session)
+        arrival = await self._sessions.finish(request, dict(request.query_params))
+        onward = local_page(arrival.return_to) if arrival.second_trip is None else arrival.second_trip[1]
+        response = RedirectResponse(onward, status_code=303)
+        self._sessions.set_arrival(response, arrival)
         return response
 
     @page

@@ -19,7 +19,7 @@ from aauthkit.errors import InvalidRequest, PolicyDenied
 from aauthkit.person_server.asking.watching import View, Views
 from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.settings import PersonServerSettings
-from aauthkit.person_server.sign_in.begun import BegunSignIns
+from aauthkit.person_server.sign_in.begun import BegunSignIn, BegunSignIns
 from aauthkit.person_server.sign_in.devices import device_of
 from aauthkit.person_server.sign_in.freshness import check_fresh, is_fresh
 from aauthkit.person_server.sign_in.openid import NotSignedIn, OpenIDClient
@@ -31,6 +31,18 @@ CSRF_HEADER = "x-csrf-token"
 _DISABLED = "You were disabled at this server; speak to whoever administers it."
 # What an open page asks for by itself: nobody need be there, so it does not keep a session alive.
 _BY_ITSELF = frozenset({"/person/events", "/person/waiting"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrival:
+    """A browser came back from the identity provider: its new session, and where it goes now."""
+
+    return_to: str
+    """The page it wanted, once there is nothing else."""
+    session: str | None = field(default=None, repr=False)
+    """None when it had one and keeps it."""
+    second_trip: tuple[str, str] | None = field(default=None, repr=False)
+    """What the browser keeps of one more trip to the provider, and the address to send it to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,11 +184,19 @@ class Sessions:
         state, kept = self._begun.begin(return_to)
         return kept, await self._provider().authorization_url(state, anew=anew)
 
-    async def finish(self, request: Request, response_for: dict[str, str]) -> tuple[str, str]:
-        """A new session token and where the person wanted to go; raises `NotSignedIn`."""
+    async def finish(self, request: Request, response_for: dict[str, str]) -> Arrival:
+        """What the browser brought is judged and kept; raises `NotSignedIn`."""
         state = response_for.get("state", "")
         begun = self._begun.read(request.cookies.get(self._login_cookie, ""), state)
-        sign_in = await self._provider().finish(response_for, state=state)
+        if begun.second_trip:
+            await self._back_from_second_trip(request, response_for, begun)
+            return Arrival(return_to=begun.return_to)
+        session = await self._signed_in(request, response_for, begun)
+        return Arrival(return_to=begun.return_to, session=session, second_trip=await self._second_trip(begun.return_to))
+
+    async def _signed_in(self, request: Request, response_for: dict[str, str], begun: BegunSignIn) -> str:
+        """The token of a new session."""
+        sign_in = await self._provider().finish(response_for, state=begun.state)
         await self._begun.use(begun)
         claims = sign_in.claims
         person = await self._persons.signed_in(
@@ -185,7 +205,19 @@ class Sessions:
         await self._provider_sessions.signed_in(person, sign_in)
         session = await self.open(request, person, Method.PROVIDER, authenticated_at=claims.asked_at)
         await self._provider_sessions.opened(session, sign_in)
-        return session, begun.return_to
+        return session
+
+    async def _second_trip(self, return_to: str) -> tuple[str, str] | None:
+        state, kept = self._begun.begin(return_to, second_trip=True)
+        url = await self._provider_sessions.second_trip(state)
+        return None if url is None else (kept, url)
+
+    async def _back_from_second_trip(self, request: Request, response_for: dict[str, str], begun: BegunSignIn) -> None:
+        signed_in = await self.who(request)
+        if signed_in is None:
+            return
+        await self._begun.use(begun)
+        await self._provider_sessions.outlives(signed_in.person, response_for, state=begun.state)
 
     async def open(
         self, request: Request, person: Person, method: Method, *, authenticated_at: float | None = None
@@ -219,9 +251,20 @@ class Sessions:
 
     # Cookies
 
+    def set_arrival(self, response: Response, arrival: Arrival) -> None:
+        if arrival.session is not None:
+            self._set_session(response, arrival.session)
+        if arrival.second_trip is not None:
+            self.set_login(response, arrival.second_trip[0])
+        else:
+            self._clear(response, self._login_cookie)
+
     def set_session(self, response: Response, session: str) -> None:
-        self._set(response, self._cookie, session, int(self._settings.session_time.total_seconds()))
+        self._set_session(response, session)
         self._clear(response, self._login_cookie)
+
+    def _set_session(self, response: Response, session: str) -> None:
+        self._set(response, self._cookie, session, int(self._settings.session_time.total_seconds()))
         self._clear(response, self._passkey_cookie)
 
     def clear_session(self, response: Response) -> None:
