@@ -19,6 +19,7 @@ from aauthkit.database import reading
 from aauthkit.drafts import DRAFT_11
 from aauthkit.keys import PrivateKey
 from aauthkit.person_server.storage.schema.audit import audit
+from tests.person_server.elsewhere import Provider, brought
 from tests.person_server.native import BETWEEN, HERE, NativeResource, publish
 from tests.person_server.revoking import provider, revoke
 from tests.person_server.talking import TALKS, TalkingAgent, person_token, talking_agent
@@ -211,6 +212,22 @@ async def _trust_removed(walk: Walk) -> httpx2.Response:
     return await walk.person.post("/admin/providers/remove", {"issuer": await _trusted(walk)})
 
 
+async def _newcomer(walk: Walk) -> str:
+    """The request of an agent elsewhere, in this person's hands."""
+    there = Provider(walk.world.network)
+    keys = [there.key.thumbprint]
+    await walk.person.post("/admin/providers", {"issuer": there.issuer, "keys": keys, "pinned": True})
+    return await brought(walk.person, await there.agent(walk.world).meets())
+
+
+async def _revoked_elsewhere(walk: Walk) -> str:
+    await walk.person.post(f"/consent/{await _newcomer(walk)}/agent", {"approved": True})
+    bindings = (await walk.person.client.get("/person/bindings")).json()
+    [agent_id] = [each["agent_id"] for each in bindings if each["provider"]]
+    await walk.person.post(f"/person/bindings/{agent_id}/revoke")
+    return str(agent_id)
+
+
 QUESTION: dict[str, Any] = {"type": "question", "question": "Where?"}
 
 
@@ -308,6 +325,16 @@ STEPS: dict[str, tuple[str, Step]] = {
     "DELETE /pending/{handle}": ("request withdrawn", _withdrawn),
     "POST /revoke": ("revocation received", _revoked),
     "POST /consent/{pending_id}/decision": ("request denied", _decided),
+    "POST /consent/{pending_id}/agent": ("agent approved", posting("/consent/{}/agent", _newcomer, approved=True)),
+    "POST /ui/requests/{pending_id}/let-in": (
+        "agent denied",
+        pressing("/ui/requests/{}/let-in", _newcomer, decision="deny"),
+    ),
+    "POST /person/bindings/{agent_id}/again": (
+        "agent approved",
+        posting("/person/bindings/{}/again", _revoked_elsewhere),
+    ),
+    "POST /ui/agents/{agent_id}/again": ("agent approved", pressing("/ui/agents/{}/again", _revoked_elsewhere)),
     "POST /person/bindings/{agent_id}/revoke": ("agent revoked", posting("/person/bindings/{}/revoke", _agent_id)),
     "POST /person/tokens/{jti}/revoke": ("token revoked", posting("/person/tokens/{}/revoke", ALLOWED)),
     "DELETE /person/consents/{id}": ("consent withdrawn", deleting("/person/consents/{}", _consent)),

@@ -32,6 +32,7 @@ from aauthkit.person_server.storage import (
     DecisionStore,
     IssuedToken,
     Method,
+    NewRequest,
     PersonStore,
     RevocationStore,
     RuleStore,
@@ -39,6 +40,7 @@ from aauthkit.person_server.storage import (
     decisions,
 )
 from aauthkit.person_server.storage.audit import AuditLog, with_audit_log
+from aauthkit.person_server.storage.bound import Binding, BoundStore
 from aauthkit.person_server.storage.consents import spend
 from aauthkit.person_server.storage.conversation import ConversationStore, TooManyRounds
 from aauthkit.person_server.storage.guesses import GuessStore
@@ -55,7 +57,7 @@ from aauthkit.person_server.storage.passkeys import (
     TooManyPasskeys,
 )
 from aauthkit.person_server.storage.people import PeopleStore
-from aauthkit.person_server.storage.records import Agreement, Person
+from aauthkit.person_server.storage.records import NOBODY, Agreement, Person
 from aauthkit.person_server.storage.requests import TooManyRequests
 from aauthkit.person_server.storage.revocations import Kind as Revoked
 from aauthkit.person_server.storage.schema.audit import audit as audit_table
@@ -87,6 +89,7 @@ class Stores:
         self.registrations = RegistrationStore(engine, clock, listed=True)
         self.people = PeopleStore(engine, clock)
         self.trusted = TrustedStore(engine, clock)
+        self.bound = BoundStore(engine, clock)
         self.keys = KeyStore(engine, clock, Sealer([bytes(32)]))
         self.sessions = SessionStore(engine, clock, idle=timedelta(hours=1))
         self.passkeys = PasskeyStore(engine, clock, most=3)
@@ -207,6 +210,39 @@ async def a_disabled_person(stores: Stores, person_id: str) -> str:
 
 async def a_trusted_provider(stores: Stores, _person_id: str) -> None:
     await stores.trusted.trust(PROVIDER, name="A", pinned=None, by=boss(0))
+
+
+def a_newcomers(name: str) -> NewRequest:
+    """A request of an agent that nobody let in yet, in its own name."""
+    return replace(new_request(NOBODY, name), upstream=None)
+
+
+async def many_with_a_code(stores: Stores, _person_id: str) -> list[str]:
+    """As many people, each with a request of the one agent that nobody has let in yet."""
+    await a_trusted_provider(stores, "")
+    people = [(await stores.persons.named(f"person {number}", IDP)).id for number in range(MANY)]
+    for number, person_id in enumerate(people):
+        await stores.decisions.open_request(a_newcomers(f"n{number}"))
+        assert await stores.bound.claim(f"n{number}", person_id)
+    return people
+
+
+async def one_code_for_many(stores: Stores, _person_id: str) -> list[str]:
+    await stores.decisions.open_request(a_newcomers("one"))
+    return [(await stores.persons.named(f"person {number}", IDP)).id for number in range(MANY)]
+
+
+async def an_agent_let_in_and_revoked(stores: Stores, _person_id: str) -> str:
+    people = await many_with_a_code(stores, "")
+    assert (await stores.bound.bind("n0", people[0]))[0] is Binding.BOUND
+    await stores.revocations.revoke_agent(PROVIDER, AGENT, person_id=people[0], handle_hash="h")
+    return people[0]
+
+
+async def lets_in(stores: Stores, people: list[str], number: int) -> bool:
+    binding, _ = await stores.bound.bind(f"n{number}", people[number])
+    assert binding in (Binding.BOUND, Binding.TAKEN, Binding.OVER)
+    return binding is Binding.BOUND
 
 
 async def a_rule_for_everybody(stores: Stores, _person_id: str) -> None:
@@ -413,6 +449,24 @@ RACES = (
         name="a provider is removed once",
         prepare=a_trusted_provider,
         attempt=lambda s, _p, n: s.trusted.remove(PROVIDER, by=boss(n)),
+    ),
+    Race(name="an agent of another provider is let in once", prepare=many_with_a_code, attempt=lets_in),
+    Race(
+        name="what is nobody's is claimed once",
+        prepare=one_code_for_many,
+        attempt=lambda s, people, n: s.bound.claim("one", people[n]),
+    ),
+    Race(
+        name="a newcomer has no more requests open than it may",
+        attempt=lambda s, _p, n: succeeds(
+            s.decisions.open_request(new_request(NOBODY, f"n{n}"), most_open=200), TooManyRequests
+        ),
+        wins=5,
+    ),
+    Race(
+        name="an agent that was revoked is let in again once",
+        prepare=an_agent_let_in_and_revoked,
+        attempt=lambda s, p, _n: s.bound.let_in_again(AGENT, p),
     ),
     Race(
         name="a rule for everybody is taken back once",

@@ -26,6 +26,12 @@ class KnownAgent(Protocol):
 
     @property
     def agent_id(self) -> str: ...
+
+    @property
+    def provider(self) -> str | None:
+        """Who vouches for it; None for the provider in this process."""
+        ...
+
     @property
     def name(self) -> str:
         """What the agent calls itself."""
@@ -103,7 +109,7 @@ class EndedToken(Protocol):
     def expires_at(self) -> int: ...
 
 
-class AgentDirectory(Protocol):
+class OwnAgents(Protocol):
     """The agents of the provider that runs beside this server, and the door where new ones wait."""
 
     @property
@@ -173,4 +179,16 @@ class AgentDirectory(Protocol):
 
     async def withdraw_ticket(self, ticket_id: str, person_id: str | None, *, actor: str = "") -> str | None:
         """Whose it was; None when it is not theirs (anybody's, for None) or is good for nothing any more."""
+        ...
+
+
+class AgentDirectory(OwnAgents, Protocol):
+    """Every agent that a person let act for them, whichever provider it is of."""
+
+    def believes(self, issuer: str) -> bool:
+        """Whether agents of this provider may act for people in their own name."""
+        ...
+
+    def introduces(self, issuer: str, agent_id: str) -> bool:
+        """Whether a person may be asked about an agent that nobody has let in yet, which this provider names."""
         ...

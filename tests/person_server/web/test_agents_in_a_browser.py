@@ -5,6 +5,7 @@ With SHOTS=DIR in the environment, pictures of what the person saw are left ther
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,7 +19,10 @@ from aauthkit.discovery import Discovery
 from aauthkit.drafts import DRAFT_11
 from aauthkit.errors import AAuthError, AgentRevoked
 from aauthkit.keys import PrivateKey, fingerprint
-from tests.person_server import revoking, world
+from aauthkit.person_server.storage import Person
+from aauthkit.person_server.storage.trusted import TrustedStore
+from tests.person_server import elsewhere, revoking, world
+from tests.person_server.elsewhere import Provider
 from tests.person_server.talking import person_token
 from tests.person_server.web.test_in_a_browser import Stage, look
 from tests.person_server.web.test_in_a_browser import stage as stage
@@ -88,6 +92,35 @@ async def test_an_agent_is_let_in_named_and_stopped(
     with pytest.raises(AAuthError) as stopped:
         await agent.ask_person("May I go on?")
     assert isinstance(stopped.value, AgentRevoked)
+
+
+async def test_an_agent_of_another_provider_is_let_in_stopped_and_let_in_again(
+    stage: Stage, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = request.node.callspec.id
+    monkeypatch.setattr(elsewhere, "ISSUER", world.ISSUER)
+    there = Provider(stage.world.network, name="Agents of the office")
+    engine = stage.world.open_database()
+    boss = Person(id="", issuer="", subject=None, username="boss", email=None)
+    await TrustedStore(engine, stage.world.clock).trust(there.issuer, name=there.name, pinned=None, by=boss)
+    await engine.dispose()
+    agent = there.agent(stage.world, "travel-desk")
+    while (met := await agent.meets(justification="I compare **prices**.")).status_code != 202:
+        stage.world.pass_time(seconds=1)  # a request anew, until the server has heard of the provider
+        await asyncio.sleep(0.05)
+    page = await stage.page(f"/ui/consent.html?code={met.json()['code']}")
+    await page.get_by_text(fingerprint(agent.key.thumbprint)).wait_for()
+    await look(page, f"{how}-newcomer")
+    await page.get_by_role("button", name="Let it in", exact=True).click()
+    await page.get_by_role("heading", name="Will you allow this?").wait_for()
+    await page.get_by_role("button", name="Allow", exact=True).click()
+    await page.get_by_role("heading", name="Allowed").wait_for()
+
+    await page.goto(f"{world.ISSUER}/ui/agents/{agent.agent_id}")
+    await page.get_by_role("button", name="Revoke").click()
+    await page.get_by_role("button", name="Let it in again").click()
+    await page.get_by_role("heading", name="Your name for it").wait_for()
+    assert (await agent.meets("http://elsewhere.localhost:3000")).status_code == 202
 
 
 async def test_a_revocation_is_followed_on_the_open_page(

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import pytest
 
-from tests.person_server import native
+from tests.person_server import elsewhere, native
 from tests.person_server.authenticator import passkey_world
+from tests.person_server.elsewhere import Provider
 from tests.person_server.native import BETWEEN, THERE, Intermediary, NativeAgent, NativeResource
 from tests.person_server.talking import TALKS, TalkingAgent, talking_agent
 from tests.person_server.web.test_in_a_browser import _served
@@ -69,17 +70,17 @@ class Walker:
     async def heading(self, text: str) -> None:
         await self.page.get_by_role("heading", name=text).first.wait_for()
 
-    async def allow(self, pending: httpx2.Response, **members: Any) -> None:
-        """Decide without looking at the page."""
+    async def post(self, path: str, **members: Any) -> None:
+        """Change something without the page for it."""
         requests = self.page.context.request
         csrf = (await (await requests.get(f"{self.issuer}/person/me")).json())["csrf_token"]
-        found = await (await requests.get(f"{self.issuer}/consent?code={code_of(pending)}")).json()
-        decided = await requests.post(
-            f"{self.issuer}/consent/{found['pending_id']}/decision",
-            data={"approved": True} | members,
-            headers={"X-CSRF-Token": csrf},
-        )
-        assert decided.ok, await decided.text()
+        answer = await requests.post(f"{self.issuer}{path}", data=members, headers={"X-CSRF-Token": csrf})
+        assert answer.ok, await answer.text()
+
+    async def allow(self, pending: httpx2.Response, **members: Any) -> None:
+        """Decide without looking at the page."""
+        found = await (await self.page.context.request.get(f"{self.issuer}/consent?code={code_of(pending)}")).json()
+        await self.post(f"/consent/{found['pending_id']}/decision", approved=True, **members)
 
     async def person_token(self, agent: NativeAgent, resource: str, **members: Any) -> str:
         asked = await agent.person(resource, capabilities=TALKS)
@@ -99,6 +100,7 @@ async def walker(state: Path, browser: Browser, at: At, *, phone: bool, dark: bo
     }
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(native, "ISSUER", issuer)
+        patched.setattr(elsewhere, "ISSUER", issuer)
         patched.setenv("AAUTH_CONSENT_SCOPES", _ASKED)
         async with passkey_world(state, **options) as world, _served(world, listener):
             context = await browser.new_context(
@@ -124,6 +126,7 @@ async def walk(who: Walker) -> None:
     shown = await who.person_token(agent, calendar.issuer, remember="until_revoked")
     await _consent(who, agent, calendar, shown)
     await _chain(who, agent)
+    await _newcomer(who)
     await _inbox(who, agent)
     await _lists(who, agent)
     await _settings(who)
@@ -190,6 +193,25 @@ async def _chain(who: Walker, agent: TalkingAgent) -> None:
     pending = await between.person(THERE, upstream_token=upstream, capabilities=TALKS)
     assert pending.status_code == 202, pending.text
     await who.see("chain", f"/ui/consent.html?code={code_of(pending)}")
+
+
+async def _newcomer(who: Walker) -> None:
+    await who.away()
+    there = Provider(who.world.network, name="Agents of the office")
+    await who.post("/admin/providers", issuer=there.issuer, keys=[there.key.thumbprint], pinned=True)
+    agent = there.agent(who.world, "travel-desk")
+    pending = await agent.meets(
+        THERE,
+        platform="workload",
+        device="Office cluster",
+        login_hint="alice@work.example",
+        justification="I compare **prices** for your trip.",
+    )
+    await who.see("newcomer", f"/ui/consent.html?code={code_of(pending)}")
+    await who.page.get_by_role("button", name="Let it in", exact=True).click()
+    await who.heading("Will you allow this?")
+    await who.see("newcomer-asks")
+    await who.see("foreign-agent", f"/ui/agents/{agent.agent_id}")
 
 
 async def _inbox(who: Walker, agent: TalkingAgent) -> None:

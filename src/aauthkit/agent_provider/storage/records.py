@@ -57,6 +57,8 @@ class Agent:
     """All of its keys, the oldest first."""
     resources: frozenset[str] = frozenset()
     callback_origins: frozenset[str] = frozenset()
+    provider: None = None
+    """This provider itself; whoever lists agents of several tells them apart by it."""
 
     @property
     def revoked(self) -> bool:

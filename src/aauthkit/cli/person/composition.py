@@ -38,6 +38,7 @@ from aauthkit.fetching import HTTPFetcher
 from aauthkit.flow import AsyncCaller, AsyncFetcher
 from aauthkit.httpsig.replay import ReplayCache
 from aauthkit.person_server import storage as person_storage
+from aauthkit.person_server.agents.directory import Agents
 from aauthkit.person_server.agents.providers import TrustedProviders
 from aauthkit.person_server.asking.waiting import Changes
 from aauthkit.person_server.notification.mail import Mailer
@@ -50,6 +51,7 @@ from aauthkit.person_server.settings import OpenIDSettings, PersonServerSettings
 from aauthkit.person_server.sign_in.openid import OpenIDClient
 from aauthkit.person_server.sign_in.standing import Standings
 from aauthkit.person_server.signing import SigningKeys
+from aauthkit.person_server.storage.bound import BoundStore
 from aauthkit.person_server.storage.inbox import InboxStore
 from aauthkit.person_server.storage.notices import About, NoticeStore, note
 from aauthkit.person_server.storage.passkeys import PasskeyStore
@@ -203,13 +205,16 @@ def _compose(
         clock=clock,
         standing=standings.required,
     )
+    directory = Agents(
+        own=provider, own_domain=asked.agent_domain, bound=BoundStore(engine, clock), providers=providers
+    )
     parts = Parts(
         settings=settings,
         engine=engine,
         keys=keys,
         secrets=keeping.secrets,
         sealer=keeping.sealer,
-        directory=provider,
+        directory=directory,
         verifier=verifier("jwt"),
         revocation_verifier=verifier("jwks_uri"),
         revocations=revocations,
@@ -230,7 +235,7 @@ def _compose(
         secrets=keeping.secrets,
         decisions=person_storage.DecisionStore(engine, clock),
         inbox=InboxStore(engine, clock),
-        directory=provider,
+        directory=directory,
         clock=clock,
     )
     notification = NotificationOutbox(NoticeStore(engine, clock), postman)

@@ -15,6 +15,7 @@ from aauthkit.person_server.asking.attempts import CodeAttempts, TooManyAttempts
 from aauthkit.person_server.ports import AgentDirectory, KnownAgent, WaitingEnrolment
 from aauthkit.person_server.revocation.service import RevocationService
 from aauthkit.person_server.storage import RecipientOutcome
+from aauthkit.person_server.storage.bound import BoundStore
 from aauthkit.person_server.storage.uses import SubAgentSeen, Use, UseStore
 
 PAGE = 50
@@ -32,6 +33,8 @@ class Listed:
     """How many were seen under it."""
     alike: tuple[str, ...]
     """Shown names of other agents of the person that look like its own or its given one."""
+    believed: bool
+    """False when this server does not trust its provider any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +47,10 @@ class Waiting:
 
 @dataclass(frozen=True, kw_only=True)
 class AgentList:
-    """One page of a person's agents; ``found`` is how many there are on all pages, ``standing`` all that can act."""
+    """One page of a person's agents; ``found`` is how many there are on all pages.
+
+    ``standing`` are those of this server's own provider that can act: keys of others are their provider's business.
+    """
 
     listed: Sequence[Listed]
     found: int
@@ -68,6 +74,7 @@ class MyAgents:
 
     directory: AgentDirectory
     uses: UseStore
+    bound: BoundStore
     revocation: RevocationService
     attempts: CodeAttempts
 
@@ -85,7 +92,7 @@ class MyAgents:
             listed=await self._listed(found[page * PAGE : (page + 1) * PAGE], alike),
             found=len(found),
             waiting=[Waiting(enrolment=each, alike=alike.get(each.id, ())) for each in waiting],
-            standing=standing,
+            standing=[agent for agent in standing if agent.provider is None],
         )
 
     async def all_listed(self, person_id: str) -> Sequence[Listed]:
@@ -99,9 +106,9 @@ class MyAgents:
         [listed] = await self._listed([agent], alike)
         return AgentDetail(
             listed=listed,
-            uses=await self.uses.uses_of(agent_id, most=_MOST_USES),
-            sub_agents=await self.uses.sub_agents_of(agent_id, most=_MOST_SUB_AGENTS),
-            told=await self.revocation.outcomes_of_agent(agent_id) if agent.revoked else (),
+            uses=await self.uses.uses_of(self._named(agent), most=_MOST_USES),
+            sub_agents=await self.uses.sub_agents_of(self._named(agent), most=_MOST_SUB_AGENTS),
+            told=await self.revocation.outcomes_of_agent(agent) if agent.revoked else (),
         )
 
     async def own(self, person_id: str, agent_id: str) -> KnownAgent:
@@ -149,15 +156,25 @@ class MyAgents:
         if not await self.directory.rename(agent_id, person_id, given_name(name)):
             raise NotFound("You have no such agent.")
 
+    async def let_in_again(self, person_id: str, agent_id: str) -> None:
+        """An agent of another provider that was revoked may ask again. Raises `NotFound`, `Conflict`."""
+        await self.own(person_id, agent_id)
+        if not await self.bound.let_in_again(agent_id, person_id):
+            raise Conflict("This agent cannot be let in again; it is not revoked, or has to be enrolled anew.")
+
+    def _named(self, agent: KnownAgent) -> tuple[str, str]:
+        return agent.provider or self.directory.issuer, agent.agent_id
+
     async def _listed(self, agents: Sequence[KnownAgent], alike: Mapping[str, tuple[str, ...]]) -> list[Listed]:
-        ids = [agent.agent_id for agent in agents]
-        last, below = await self.uses.last_uses(ids), await self.uses.count_sub_agents(ids)
+        named = [self._named(agent) for agent in agents]
+        last, below = await self.uses.last_uses(named), await self.uses.count_sub_agents(named)
         return [
             Listed(
                 agent=agent,
                 last_use=last.get(agent.agent_id),
                 sub_agents=below.get(agent.agent_id, 0),
                 alike=alike.get(agent.agent_id, ()),
+                believed=self.directory.believes(agent.provider or self.directory.issuer),
             )
             for agent in agents
         ]

@@ -3,7 +3,7 @@
 An administrator looks at a provider first: its metadata and keys are fetched anew, under the rules for whatever
 somebody else named, and shown. What they then trust is what they saw: a provider whose keys are others by then is not
 taken. An intermediary is its own agent provider (AAuth-11 §10.1.1.1), so this is trust in it. No agent is bound to a
-person by it.
+person by it, but an agent of a provider trusted here may ask to be (§13.14); the configuration trusts intermediaries.
 
 Every server follows the database, so that what one process is told holds in the others a moment later.
 """
@@ -95,6 +95,14 @@ class TrustedProviders:
             return issuer == self._settings.issuer or self.trust.admit(issuer).may_sign_with(key)
         except UntrustedIssuer:
             return False
+
+    def is_named(self, issuer: str) -> bool:
+        """Whether an administrator trusts it here, and nobody took that back."""
+        return self.named(issuer) is not None
+
+    def named(self, issuer: str) -> TrustedProvider | None:
+        """What an administrator saw of it when they trusted it."""
+        return next((each for each in self._stored if each.issuer == issuer), None)
 
     def on_change(self, call: Callable[[], None]) -> None:
         self._on_change.append(call)

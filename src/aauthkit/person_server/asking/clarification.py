@@ -94,6 +94,7 @@ class Clarifications:
         request = await self.consents.open(decider, pending_id)
         if not answers_questions(request):
             raise Conflict("This agent cannot answer questions; decide on what you see.")
+        await self.consents.check_agent(request)
         # §7.5.1: after `timeout` the server times out the request, so the request ends then if the agent is silent.
         answer_by = min(self.clock.now() + self.settings.clarification_time.total_seconds(), _bound(request))
         try:

@@ -25,6 +25,7 @@ from aauthkit.errors import (
 from aauthkit.person_server.asking.attempts import CodeAttempts, TooManyAttempts
 from aauthkit.person_server.asking.callbacks import outcome_of_error
 from aauthkit.person_server.asking.durations import Remember, term
+from aauthkit.person_server.asking.introducing import Introductions
 from aauthkit.person_server.asking.states import OPEN, State
 from aauthkit.person_server.asking.waiting import Changes
 from aauthkit.person_server.policy import scopes_to_step_up
@@ -32,7 +33,7 @@ from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.settings import ALWAYS_ASK, PersonServerSettings
 from aauthkit.person_server.sign_in.freshness import check_fresh, is_fresh
 from aauthkit.person_server.sign_in.openid import SignInAnew
-from aauthkit.person_server.storage import ACT_AS_PERSON, Agreement, DecisionStore, PendingRequest, RuleStore
+from aauthkit.person_server.storage import ACT_AS_PERSON, NOBODY, Agreement, DecisionStore, PendingRequest, RuleStore
 from aauthkit.person_server.storage.conversation import ConversationStore
 
 
@@ -50,7 +51,7 @@ class Decider:
         return self.person_id or "open-consent"
 
     def may_decide(self, request: PendingRequest) -> bool:
-        return self.person_id is None or self.person_id == request.person_id
+        return request.person_id != NOBODY and self.person_id in (None, request.person_id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +79,7 @@ class Consents:
     attempts: CodeAttempts
     rules: RuleStore
     directory: AgentDirectory
+    introductions: Introductions
     changes: Changes
     clock: Clock
 
@@ -88,7 +90,7 @@ class Consents:
         """
         try:
             async with self.attempts.attempt(decider.counted_as):
-                request = await self.of_code(decider, typed_code)
+                request = await self._brought(decider, typed_code)
         except TooManyAttempts as error:
             await self._fail_own_requests(decider)
             await self._say_if_failed(decider, typed_code)
@@ -97,6 +99,14 @@ class Consents:
         if not await self.attempts.use(request.code_hash):
             raise InvalidCode("This code was used already; open the request from your list of requests.")
         return await self._looked_at(request)
+
+    async def _brought(self, decider: Decider, typed_code: str) -> PendingRequest:
+        """The request of a code; one that is nobody's becomes this person's."""
+        code = normalise_code(typed_code)
+        request = await self.decisions.by_code(code_hash(code)) if code is not None else None
+        if request is not None and request.person_id == NOBODY and decider.person_id is not None:
+            await self.introductions.claim(request, decider.person_id)
+        return await self.of_code(decider, typed_code)
 
     async def of_code(self, decider: Decider, typed_code: str) -> PendingRequest:
         """The request of a code, over or not, whoever may look at it; nothing is used up or counted by this."""
@@ -123,7 +133,7 @@ class Consents:
         if agreement is not None:
             self.check_sign_in(decider, request)
             await self._check_step_up(decider, request, agreement.granted)
-            await self._check_agent(request)
+            await self.check_agent(request)
             await self._check_seen(request, decision.seen)
             if request.resource_interaction is not None:
                 raise Conflict("The resource needs you at its own page first; open the request to go there.")
@@ -150,6 +160,18 @@ class Consents:
         risky = await self.scopes_to_step_up(decider, request)
         if risky if granted is None else granted.intersection(risky):
             check_fresh(decider.signed_in_at, self.settings, self.clock)
+
+    async def let_in(self, decider: Decider, pending_id: str) -> None:
+        """The agent of the request, which nobody let in yet, acts for this person; raises `NotFound`, `Conflict`."""
+        request = await self.own(decider, pending_id)
+        self.check_sign_in(decider, request)
+        await self.introductions.let_in(request, request.person_id)
+
+    async def turn_away(self, decider: Decider, pending_id: str, *, answer_text: str | None) -> PendingRequest:
+        """The agent does not act for this person, and its request is denied; raises `NotFound`, `Conflict`."""
+        request = await self.own(decider, pending_id)
+        await self.introductions.turn_away(request, request.person_id, answer_text=answer_text)
+        return await self.own(decider, pending_id)
 
     async def abandon(self, decider: Decider, pending_id: str) -> PendingRequest:
         """The person leaves without deciding (§7.3.1 `user_abandoned`); raises like `decide`."""
@@ -224,12 +246,17 @@ class Consents:
             request.id, decided_by=decided_by, answer_text=text, agreement=agreement, as_seen=request
         )
 
-    async def _check_agent(self, request: PendingRequest) -> None:
+    async def check_agent(self, request: PendingRequest) -> None:
+        """Raises `AgentRevoked`, or `Conflict` for an agent that is nobody's yet or somebody else's."""
         if request.principal != request.agent:
             return  # an intermediary: no provider here knows it, and its chain is looked at when it fetches the answer
+        if await self.introductions.of(request) is not None:
+            raise Conflict("Let the agent in before you decide what it may do; nobody has done so yet.")
         known = await self.directory.agent(request.agent)
         if known is None or known.revoked:
             raise AgentRevoked("This agent was revoked; there is nothing to approve.")
+        if request.upstream is None and known.person_id != request.person_id:
+            raise Conflict("This agent does not act for you; there is nothing to approve.")
 
     async def _fail_own_requests(self, decider: Decider) -> None:
         """CONTRACT §6: who guesses past the limit ends what they were guessing at, which can only be their own."""

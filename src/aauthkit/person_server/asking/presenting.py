@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from aauthkit.person_server.asking.consent import version_of
 from aauthkit.person_server.asking.deferring import draft_of
 from aauthkit.person_server.asking.durations import PRESELECTED, Remember, offered
+from aauthkit.person_server.asking.introducing import Introduction, Introductions
 from aauthkit.person_server.codes import Secrets
 from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.settings import ALWAYS_ASK, IDENTITY_SCOPES, PersonServerSettings
@@ -71,6 +72,8 @@ class Presentation:
     verified: Verified
     durations: tuple[Remember, ...]
     preselected: Remember
+    introduction: Introduction | None
+    """What is asked before the request: whether the agent acts for this person at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +83,7 @@ class Presenting:
     settings: PersonServerSettings
     directory: AgentDirectory
     persons: PersonStore
+    introductions: Introductions
     secrets: Secrets
 
     async def of(self, request: PendingRequest) -> Presentation:
@@ -98,6 +102,7 @@ class Presenting:
             ),
             durations=_durations(request, self.settings),
             preselected=PRESELECTED,
+            introduction=await self.introductions.of(request),
         )
 
     async def _agent(self, agent_id: str, name: str = "", provider: str | None = None) -> ShownAgent:
@@ -105,7 +110,10 @@ class Presenting:
         if known is None:
             return ShownAgent(agent_id=agent_id, name=name or agent_id, provider=provider)
         return ShownAgent(
-            agent_id=agent_id, name=name or known.name, provider=self.directory.issuer, known_since=known.created_at
+            agent_id=agent_id,
+            name=name or known.name,
+            provider=known.provider or self.directory.issuer,
+            known_since=known.created_at,
         )
 
     async def _scopes(self, request: PendingRequest) -> tuple[ShownScope, ...]:

@@ -12,7 +12,7 @@ from aauthkit.clock import Clock
 from aauthkit.drafts import DRAFT_11
 from aauthkit.errors import Gone, NotFound
 from aauthkit.person_server.codes import Secrets, hashed
-from aauthkit.person_server.ports import AgentDirectory
+from aauthkit.person_server.ports import AgentDirectory, KnownAgent
 from aauthkit.person_server.revocation.outbox import Outbox
 from aauthkit.person_server.storage import (
     Cascade,
@@ -109,7 +109,7 @@ class RevocationService:
         agent = await self._directory.agent(agent_id)
         if agent is None or agent.person_id != person_id:
             raise NotFound("You have no such agent.")
-        issuer = self._directory.issuer
+        issuer = agent.provider or self._directory.issuer
         handle = self.handle(Kind.AGENT, issuer, agent_id)
         cascade = await self._store.revoke_agent(
             issuer, agent_id, person_id=person_id, handle_hash=hashed(handle), name=agent.name, actor=actor
@@ -141,8 +141,8 @@ class RevocationService:
             raise NotFound("No token of yours with this identifier is still good.")
         return await self._told(cascade)
 
-    async def outcomes_of_agent(self, agent_id: str) -> list[RecipientOutcome]:
-        return await self._store.outcomes(Kind.AGENT, self._directory.issuer, agent_id)
+    async def outcomes_of_agent(self, agent: KnownAgent) -> list[RecipientOutcome]:
+        return await self._store.outcomes(Kind.AGENT, agent.provider or self._directory.issuer, agent.agent_id)
 
     async def standing(self, tokens: Mapping[str, int]) -> dict[str, str]:
         """`good`, `revoked` or `over` for each token, given with its end: what a person may still take back."""

@@ -7,6 +7,7 @@ from aauthkit.person_server.storage.persons import AmbiguousPerson, PersonStore
 from aauthkit.person_server.storage.records import (
     ACT_AS_PERSON,
     AUTH,
+    NOBODY,
     PERSON,
     AcceptedAgentToken,
     AgentWords,
@@ -45,6 +46,7 @@ __all__ = [
     "ACT_AS_PERSON",
     "AUTH",
     "MIGRATIONS",
+    "NOBODY",
     "PERSON",
     "SERVER",
     "AcceptedAgentToken",

@@ -18,7 +18,7 @@ from aauthkit.database import reading, writing
 from aauthkit.person_server.audit import Event, Kind, Outcome
 from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.persons import is_disabled
-from aauthkit.person_server.storage.records import Person
+from aauthkit.person_server.storage.records import NOBODY, Person
 from aauthkit.person_server.storage.revocations import end_requests, exclusively, tell
 from aauthkit.person_server.storage.schema import pending_requests, persons
 from aauthkit.person_server.storage.schema.sign_in import passkey_people, sessions
@@ -55,7 +55,7 @@ class PeopleStore:
         """Those with ``text`` in their name or address, by name, and how many there are."""
         where = or_(
             persons.c.username.icontains(text, autoescape=True), persons.c.email.icontains(text, autoescape=True)
-        )
+        ) & (persons.c.id != NOBODY)
         page = _people().where(where).order_by(persons.c.username, persons.c.id).offset(offset).limit(most)
         async with reading(self._engine) as connection:
             count = (await connection.execute(select(func.count()).select_from(persons).where(where))).scalar_one()

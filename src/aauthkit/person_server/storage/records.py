@@ -14,6 +14,8 @@ from aauthkit.tokens.resource import ResourceInteraction
 ACT_AS_PERSON = ""
 # What a request is for: `NewRequest.kind`.
 AUTH, PERSON = "auth", "person"
+# The `person_id` of what waits for whoever brings its code: its agent is not yet anybody's (AAuth-11 §13.14).
+NOBODY = ""
 
 
 @dataclass(frozen=True, kw_only=True)

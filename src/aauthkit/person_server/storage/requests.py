@@ -20,6 +20,7 @@ from aauthkit.person_server.audit import Outcome
 from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.notices import About, note
 from aauthkit.person_server.storage.records import (
+    NOBODY,
     AgentWords,
     NewRequest,
     PendingRequest,
@@ -35,6 +36,9 @@ from aauthkit.tokens.resource import ResourceInteraction
 
 # Requests closed in one look, each with its row in the log: some milliseconds, for which other writers wait.
 _MOST_CLOSED = 200
+
+# An agent that nobody let in yet needs one request for that; a few resources at once are more than enough.
+_MOST_OF_A_NEWCOMER = 5
 
 
 class TooManyRequests(Exception):
@@ -55,7 +59,8 @@ class RequestStore(Store):
         """
         try:
             async with writing(self._engine) as connection:
-                await one_at_a_time(connection, "requests", request.agent_issuer, request.principal)
+                whose = NOBODY if request.person_id == NOBODY else request.principal
+                await one_at_a_time(connection, "requests", request.agent_issuer, whose)
                 known = await pending(connection, pending_requests.c.request_key == request.request_key)
                 if known is not None and again_after is not None and _makes_way(known, again_after, self._clock.now()):
                     await connection.execute(
@@ -65,18 +70,20 @@ class RequestStore(Store):
                     )
                     known = None
                 if known is None:
-                    if most_open is not None and await self._waiting(connection, request) >= most_open:
-                        raise TooManyRequests
+                    if most_open is not None:
+                        await self._check_room(connection, request, most_open)
                     await connection.execute(insert(pending_requests).values(**self._row(request)))
                     await audit.append(connection, of_request(request, Outcome.ASKED))
-                    await note(
-                        connection,
-                        About.REQUEST,
-                        request.id,
-                        now=self._clock.now(),
-                        expires_at=request.expires_at,
-                        person_id=request.person_id,
-                    )
+                    # Nobody is told of what is nobody's: only its code leads to it.
+                    if request.person_id != NOBODY:
+                        await note(
+                            connection,
+                            About.REQUEST,
+                            request.id,
+                            now=self._clock.now(),
+                            expires_at=request.expires_at,
+                            person_id=request.person_id,
+                        )
         except IntegrityError:
             # Another process stored the same request between our look and our insert.
             known = None
@@ -194,11 +201,23 @@ class RequestStore(Store):
                 )
             await audit.append(connection, *(of_request(request, ENDS[ends[request.id]]) for request in found))
 
-    async def _waiting(self, connection: AsyncConnection, request: NewRequest) -> int:
-        """How many requests of the same agent, or of the intermediary, a person may still decide."""
+    async def _check_room(self, connection: AsyncConnection, request: NewRequest, most_open: int) -> None:
+        """Raises ``TooManyRequests``. What is nobody's is bounded for each agent, and for its provider, too."""
+        of_agent = pending_requests.c.principal == request.principal
+        if await self._waiting(connection, request, of_agent) >= most_open:
+            raise TooManyRequests
+        if request.person_id == NOBODY:
+            unclaimed = pending_requests.c.person_id == NOBODY
+            if await self._waiting(connection, request, unclaimed & of_agent) >= _MOST_OF_A_NEWCOMER:
+                raise TooManyRequests
+            if await self._waiting(connection, request, unclaimed) >= most_open:
+                raise TooManyRequests
+
+    async def _waiting(self, connection: AsyncConnection, request: NewRequest, which: ColumnElement[bool]) -> int:
+        """How many requests of the same provider's agents a person may still decide."""
         query = select(func.count()).where(
             pending_requests.c.agent_issuer == request.agent_issuer,
-            pending_requests.c.principal == request.principal,
+            which,
             pending_requests.c.state.in_(OPEN),
             pending_requests.c.expires_at > self._clock.now(),
         )

@@ -596,6 +596,18 @@ class RevocationStore:
         return ended
 
 
+async def forget_revocation(connection: AsyncConnection, issuer: str, agent: str) -> None:
+    """The agent's person lets it ask again: the next revocation begins anew. Every token that was taken back stays so,
+    and whoever has not yet heard of one is still told."""
+    of_agent = (cascades.c.kind == Kind.AGENT, cascades.c.issuer == issuer, cascades.c.subject == agent)
+    told = select(cascades.c.id).where(*of_agent)
+    await connection.execute(delete(cascade_deliveries).where(cascade_deliveries.c.cascade_id.in_(told)))
+    await connection.execute(delete(cascades).where(*of_agent))
+    await connection.execute(
+        delete(revoked_agents).where(revoked_agents.c.agent_issuer == issuer, revoked_agents.c.agent == agent)
+    )
+
+
 async def end_requests(
     connection: AsyncConnection, condition: ColumnElement[bool], *, by: str, now: float
 ) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Text, and_, column, func, select, values
+from sqlalchemy import Text, and_, column, func, select, tuple_, values
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from aauthkit.database import reading
@@ -15,6 +15,9 @@ from aauthkit.person_server.storage.schema import agent_tokens, issued_tokens, p
 
 # Bound parameters a statement; every database of ours takes more.
 _MANY = 500
+
+# An agent by its provider and its identifier.
+Named = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +45,16 @@ class SubAgentSeen:
 
 
 class UseStore:
-    """What is on record about agents of one provider, by name."""
+    """What is on record about agents, each named by its provider and its identifier."""
 
-    def __init__(self, engine: AsyncEngine, *, agent_issuer: str) -> None:
+    def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._issuer = agent_issuer
 
-    async def last_uses(self, agents: Sequence[str]) -> dict[str, Use]:
-        """The latest token each of the agents got; nothing for one that got none. Two queries for five hundred."""
+    async def last_uses(self, agents: Sequence[Named]) -> dict[str, Use]:
+        """The latest token each of the agents got, by identifier; nothing for one that got none.
+
+        Two queries for five hundred.
+        """
         found: dict[str, Use] = {}
         async with reading(self._engine) as connection:
             for start in range(0, len(agents), _MANY):
@@ -60,17 +65,18 @@ class UseStore:
                             found[agent] = use
         return found
 
-    async def uses_of(self, agent: str, *, most: int) -> list[Use]:
+    async def uses_of(self, named: Named, *, most: int) -> list[Use]:
         """The tokens the agent got, the newest first."""
         found: list[Use] = []
+        issuer, agent = named
         async with reading(self._engine) as connection:
             for table in (issued_tokens, person_tokens):
-                query = select(table).where(table.c.agent_issuer == self._issuer, table.c.agent == agent)
+                query = select(table).where(table.c.agent_issuer == issuer, table.c.agent == agent)
                 newest = query.order_by(table.c.issued_at.desc()).limit(most)
                 found += [_use(row) for row in await connection.execute(newest)]
         return sorted(found, key=lambda use: use.at, reverse=True)[:most]
 
-    async def count_sub_agents(self, parents: Sequence[str]) -> dict[str, int]:
+    async def count_sub_agents(self, parents: Sequence[Named]) -> dict[str, int]:
         """How many sub-agents were seen under each parent; those without any are left out."""
         found: dict[str, int] = {}
         async with reading(self._engine) as connection:
@@ -78,14 +84,15 @@ class UseStore:
                 some = parents[start : start + _MANY]
                 query = (
                     select(agent_tokens.c.parent_agent, func.count(agent_tokens.c.agent.distinct()))
-                    .where(agent_tokens.c.issuer == self._issuer, agent_tokens.c.parent_agent.in_(some))
+                    .where(tuple_(agent_tokens.c.issuer, agent_tokens.c.parent_agent).in_(some))
                     .group_by(agent_tokens.c.parent_agent)
                 )
                 found |= {str(parent): int(count) for parent, count in await connection.execute(query)}
         return found
 
-    async def sub_agents_of(self, parent: str, *, most: int) -> list[SubAgentSeen]:
+    async def sub_agents_of(self, named: Named, *, most: int) -> list[SubAgentSeen]:
         """Its sub-agents, the one seen last first."""
+        issuer, parent = named
         seen = func.max(agent_tokens.c.accepted_at)
         query = (
             select(
@@ -94,7 +101,7 @@ class UseStore:
                 seen.label("last_at"),
                 func.max(agent_tokens.c.expires_at).label("until"),
             )
-            .where(agent_tokens.c.issuer == self._issuer, agent_tokens.c.parent_agent == parent)
+            .where(agent_tokens.c.issuer == issuer, agent_tokens.c.parent_agent == parent)
             .group_by(agent_tokens.c.agent)
             .order_by(seen.desc())
             .limit(most)
@@ -102,13 +109,13 @@ class UseStore:
         async with reading(self._engine) as connection:
             return [SubAgentSeen(parent_agent=parent, **row._mapping) for row in await connection.execute(query)]
 
-    async def _latest(self, connection: AsyncConnection, table: Any, agents: Iterable[str]) -> list[tuple[str, Use]]:
+    async def _latest(self, connection: AsyncConnection, table: Any, agents: Iterable[Named]) -> list[tuple[str, Use]]:
         """By the index on (agent_issuer, agent, issued_at), one step an agent."""
-        named = values(column("agent", Text), name="named").data([(agent,) for agent in agents]).cte("named")
+        named = values(column("issuer", Text), column("agent", Text), name="named").data(list(agents)).cte("named")
         other = table.alias()
         newest = (
             select(other.c.jti)
-            .where(and_(other.c.agent_issuer == self._issuer, other.c.agent == named.c.agent))
+            .where(and_(other.c.agent_issuer == named.c.issuer, other.c.agent == named.c.agent))
             .order_by(other.c.issued_at.desc())
             .limit(1)
             .correlate(named)

@@ -1,4 +1,4 @@
-"""Who asks at the token endpoints: an agent bound to a person, an intermediary of a chain, the sub-agent it asks for.
+"""Who asks at the token endpoints: an agent bound to a person or not yet, an intermediary, a sub-agent of either.
 
 Each answer of this module is about one verified request; it fetches keys of sub-agents' providers and issues nothing.
 """
@@ -12,9 +12,11 @@ from aauthkit.clock import Clock
 from aauthkit.drafts import DRAFT_11, Draft
 from aauthkit.errors import AgentRevoked, PolicyDenied
 from aauthkit.keys import PublicKey
+from aauthkit.person_server.asking.states import State
 from aauthkit.person_server.ports import AgentDirectory, KnownAgent
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.storage import (
+    NOBODY,
     AcceptedAgentToken,
     DecisionStore,
     Holder,
@@ -29,6 +31,10 @@ from aauthkit.person_server.tokens.subagents import SubagentTokens
 from aauthkit.tokens.agent import AgentToken
 from aauthkit.verify import VerifiedRequest
 
+_NOT_BOUND = "This agent is not bound to a person here; enrol it first."
+# §7.1: where a person server first decides which person an agent acts for.
+_NOT_LET_IN = "Nobody has let this agent in yet; ask for a person token first, and bring your person here."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Requester:
@@ -36,7 +42,7 @@ class Requester:
 
     token: AgentToken
     known: KnownAgent | None
-    """The provider's entry; None for an intermediary, which is bound to nobody (AAuth-11 §10.1.1.1)."""
+    """The provider's entry; None for an intermediary (AAuth-11 §10.1.1.1) and a newcomer, who are bound to nobody."""
     person_id: str
     name: str
     """How the agent is called before the person: the name they let in, or an intermediary's identifier."""
@@ -44,6 +50,13 @@ class Requester:
     """Whom the person agrees to: the agent; an intermediary by its identifier, since it names agents as it likes."""
     upstream: Upstream | None = None
     subagent: Subagent | None = None
+    newcomer: bool = False
+    """An agent of another provider that nobody let in yet (§13.14): it gets nothing, and a person may be asked."""
+
+    @property
+    def chained(self) -> bool:
+        """An intermediary, which acts onwards for whoever called it."""
+        return self.known is None and not self.newcomer
 
     @property
     def agent(self) -> str:
@@ -95,12 +108,22 @@ class Callers:
 
     async def bound(self, verified: VerifiedRequest) -> Requester:
         """The agent behind a request in its own name; raises `PolicyDenied` or `AgentRevoked`."""
+        requester = await self.met(verified)
+        if requester.newcomer:
+            raise PolicyDenied(_NOT_LET_IN)
+        return requester
+
+    async def met(self, verified: VerifiedRequest) -> Requester:
+        """The same, also when it is a newcomer: of a provider an administrator trusts, in draft 11, naming us."""
         token = _signing_token(verified)
         if token.ps not in (None, self.settings.issuer):
             raise PolicyDenied("The agent token names another person server.")
-        known = await self.directory.agent(str(token.agent)) if token.issuer == self.directory.issuer else None
+        known = await self._known(token)
         if known is None:
-            raise PolicyDenied("This agent is not bound to a person here; enrol it first.")
+            if not self._may_be_let_in(verified, token):
+                raise PolicyDenied(_NOT_BOUND)
+            await self._accept(token)
+            return _newcomer(token)
         if known.revoked:
             raise AgentRevoked("This agent was revoked by its person.")
         if await self.persons.is_disabled(known.person_id):
@@ -111,11 +134,17 @@ class Callers:
         )
 
     async def identify(
-        self, verified: VerifiedRequest, *, draft: Draft, upstream_token: str | None, subagent_token: str | None = None
+        self,
+        verified: VerifiedRequest,
+        *,
+        draft: Draft,
+        upstream_token: str | None,
+        subagent_token: str | None = None,
+        newcomers: bool = False,
     ) -> Requester:
         """The requester with the chain and the sub-agent its body names, judged by the rules of ``draft``."""
         if upstream_token is None:
-            requester = await self.bound(verified)
+            requester = await (self.met if newcomers else self.bound)(verified)
         elif draft.person_tokens:
             requester = await self._intermediary(_signing_token(verified), upstream_token)
         else:
@@ -129,7 +158,7 @@ class Callers:
     async def still_standing(self, requester: Requester) -> None:
         """Others took their time to answer; whoever was revoked meanwhile gets nothing any more."""
         if requester.known is not None:
-            known = await self.directory.agent(requester.agent)
+            known = await self._known(requester.token)
             if known is None or known.revoked:
                 raise AgentRevoked("This agent was revoked by its person.")
         if requester.upstream is not None:
@@ -139,13 +168,26 @@ class Callers:
         """Who made a request that waits; the request is known to be the caller's. Checks them anew."""
         token = _signing_token(verified)
         if request.upstream is None or request.principal == request.agent:
-            requester = _replaced(await self.bound(verified), upstream=request.upstream, subagent=request.subagent)
+            requester = _replaced(await self.met(verified), upstream=request.upstream, subagent=request.subagent)
+            _check_its_person(requester, request)
         else:
             requester = _chained(token, request.upstream, request.subagent)
         if request.upstream is not None:
             await self.upstream_tokens.check_standing(request.upstream)
         await self._accept(token)
         return _replaced(requester, person_id=request.person_id)
+
+    async def _known(self, token: AgentToken) -> KnownAgent | None:
+        """The agent as its person let it in, if its provider is still believed and is the one that names it now."""
+        known = await self.directory.agent(str(token.agent))
+        if known is None or (known.provider or self.directory.issuer) != token.issuer:
+            return None
+        return known if self.directory.believes(token.issuer) else None
+
+    def _may_be_let_in(self, verified: VerifiedRequest, token: AgentToken) -> bool:
+        # Our own provider's agents are enrolled. Whoever names no person server, or asks in draft 01, means another.
+        named = token.ps == self.settings.issuer and verified.draft is DRAFT_11
+        return named and self.directory.introduces(token.issuer, str(token.agent))
 
     async def _intermediary(self, token: AgentToken, upstream_token: str) -> Requester:
         # §13.14: such a request neither uses nor establishes a binding, and its `ps` claim routes nothing.
@@ -180,6 +222,17 @@ def _signing_token(verified: VerifiedRequest) -> AgentToken:
     return token
 
 
+def _newcomer(token: AgentToken) -> Requester:
+    agent = str(token.agent)
+    return Requester(token=token, known=None, person_id=NOBODY, name=agent, principal=agent, newcomer=True)
+
+
+def _check_its_person(requester: Requester, request: PendingRequest) -> None:
+    """What somebody allowed is for an agent of theirs: nothing is fetched for a person it is not bound to."""
+    if request.upstream is None and request.state is State.APPROVED and requester.person_id != request.person_id:
+        raise PolicyDenied("This request is not one of the agent's person.")
+
+
 def _chained(token: AgentToken, upstream: Upstream, subagent: Subagent | None) -> Requester:
     return Requester(
         token=token,
@@ -207,4 +260,5 @@ def _replaced(
         principal=requester.principal,
         upstream=upstream or requester.upstream,
         subagent=subagent or requester.subagent,
+        newcomer=requester.newcomer,
     )

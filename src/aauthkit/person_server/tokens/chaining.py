@@ -144,7 +144,9 @@ class UpstreamTokens:
 
     async def _stands(self, agent: str) -> bool:
         known = await self._directory.agent(agent)
-        return known is not None and not known.revoked
+        if known is None or known.revoked:
+            return False
+        return self._directory.believes(known.provider or self._directory.issuer)
 
     # Draft 01
 

@@ -56,8 +56,11 @@ class PersonTokenEndpoint:
             draft=DRAFT_11,
             upstream_token=request.upstream_token,
             subagent_token=request.subagent_token,
+            newcomers=True,
         )
         await self._note(requester, resource)
+        if requester.newcomer:
+            return await self._defer(requester, resource, request.terms)
         stands = await self.standings.stands(requester.person_id)
         terms = request.terms if stands else request.terms.signing_in_anew()
         granted = await self._at_once(requester, resource, terms)
@@ -65,10 +68,9 @@ class PersonTokenEndpoint:
 
     async def _note(self, requester: Requester, resource: str) -> None:
         """§7.1 "Retention": each resource obliges us to keep a directed `sub`, so one agent gets only so many."""
-        chained = requester.known is None
         noted = await self.decisions.note_resource(
             requester.token.issuer,
-            "" if chained else requester.agent,
+            "" if requester.chained else requester.agent,
             resource,
             most=self.settings.most_resources,
             since=self.clock.now() - self.settings.remembered.total_seconds(),

@@ -29,6 +29,7 @@ from aauthkit.person_server.asking.clarification import Clarifications
 from aauthkit.person_server.asking.consent import Consents
 from aauthkit.person_server.asking.deferring import Asking
 from aauthkit.person_server.asking.inbox import Inbox
+from aauthkit.person_server.asking.introducing import Introductions
 from aauthkit.person_server.asking.logos import Logos
 from aauthkit.person_server.asking.pending import PendingEndpoint
 from aauthkit.person_server.asking.presenting import Presenting
@@ -50,6 +51,7 @@ from aauthkit.person_server.sign_in.standing import Standings
 from aauthkit.person_server.signing import SigningKeys
 from aauthkit.person_server.storage import DecisionStore, PersonStore, RevocationStore, RuleStore, SessionStore
 from aauthkit.person_server.storage.audit_search import AuditReader
+from aauthkit.person_server.storage.bound import BoundStore
 from aauthkit.person_server.storage.condition import Condition
 from aauthkit.person_server.storage.conversation import ConversationStore
 from aauthkit.person_server.storage.guesses import GuessStore
@@ -180,6 +182,8 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
     passkey_store = PasskeyStore(parts.engine, parts.clock)
     conversation = ConversationStore(parts.engine, parts.clock)
     attempts = CodeAttempts(settings=settings, decisions=decisions, used=conversation, clock=parts.clock)
+    bound = BoundStore(parts.engine, parts.clock)
+    introductions = Introductions(bound=bound, directory=parts.directory, providers=parts.providers, changes=changes)
     consents = Consents(
         settings=settings,
         decisions=decisions,
@@ -187,11 +191,18 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
         attempts=attempts,
         rules=rules,
         directory=parts.directory,
+        introductions=introductions,
         changes=changes,
         clock=parts.clock,
     )
     logos = Logos(LogoStore(parts.engine, parts.clock), parts.fetcher, parts.clock)
-    presenting = Presenting(settings=settings, directory=parts.directory, persons=persons, secrets=parts.secrets)
+    presenting = Presenting(
+        settings=settings,
+        directory=parts.directory,
+        persons=persons,
+        introductions=introductions,
+        secrets=parts.secrets,
+    )
     revocation = RevocationService(
         store=parts.revocations,
         outbox=parts.outbox,
@@ -250,7 +261,8 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
     )
     my_agents = MyAgents(
         directory=parts.directory,
-        uses=UseStore(parts.engine, agent_issuer=parts.directory.issuer),
+        uses=UseStore(parts.engine),
+        bound=bound,
         revocation=revocation,
         attempts=attempts,
     )

@@ -71,6 +71,7 @@ class ConsentPages(Showing):
             Route("/ui/logos/{content_hash}", self.logo, methods=["GET"]),
             Route("/ui/requests/{pending_id}", self.look, methods=["GET"]),
             Route("/ui/requests/{pending_id}/ask", self.ask, methods=["POST"]),
+            Route("/ui/requests/{pending_id}/let-in", self.let_in, methods=["POST"]),
             Route("/ui/decide/{pending_id}", self.decide, methods=["POST"]),
             Route("/ui/returned/{pending_id}/{flow}/{callback}", self.returned, methods=["GET"]),
             Route("/ui/returned/{pending_id}/{flow}", self.returned, methods=["GET"]),
@@ -103,6 +104,16 @@ class ConsentPages(Showing):
         self._consents.check_sign_in(_decider(signed_in), found)
         found = await self._consents.open(_decider(signed_in), found.id)
         accepted = await accepted_callback(callback, found, self._directory)
+        shown = await self._presenting.of(found)
+        if shown.introduction is not None:
+            return self.show(
+                "let_in.html",
+                signed_in,
+                request=found,
+                shown=shown,
+                introduction=shown.introduction,
+                longest_reason=_LONGEST_REASON,
+            )
         if found.resource_interaction is not None:
             return self._sent_to_the_resource(signed_in, found, found.resource_interaction, accepted)
         rounds = await self._clarifications.rounds_of(found)
@@ -113,7 +124,7 @@ class ConsentPages(Showing):
             risky=await self._consents.scopes_to_step_up(_decider(signed_in), found),
             has_passkey=bool(await self._passkeys.of_person(signed_in.person.id)),
             step_up_minutes=int(self._settings.step_up_time.total_seconds() // 60),
-            shown=await self._presenting.of(found),
+            shown=shown,
             logo=await self._logos.address(found.resource_words.logo_uri),
             longest_reason=_LONGEST_REASON,
             callback=accepted,
@@ -167,6 +178,20 @@ class ConsentPages(Showing):
         return RedirectResponse(f"/ui/requests/{found.id}{query}", status_code=303)
 
     # Acting
+
+    @page
+    async def let_in(self, request: Request) -> Response:
+        """The first question about an agent of another provider; the request itself comes after it."""
+        signed_in, form = await self.form(request)
+        decider, pending_id = _decider(signed_in), request.path_params["pending_id"]
+        if one_of(form, "decision", {"approve": True, "deny": False}):
+            await self._consents.let_in(decider, pending_id)
+            return RedirectResponse(f"/ui/requests/{pending_id}", status_code=303)
+        reason = words_in(form, "reason", longest=_LONGEST_REASON)
+        found = await self._consents.turn_away(decider, pending_id, answer_text=reason)
+        return self.show(
+            "decided.html", signed_in, request=found, outcome=str(State.DENIED), callback=None, granted=[], left_out=[]
+        )
 
     @page
     async def ask(self, request: Request) -> Response:

@@ -222,17 +222,22 @@ class InboxPages(Showing):
     async def _remember(self, person_id: str, agent: str, action: str, *, granted: bool) -> None:
         if not 0 < len(action) <= 256 or not action.isprintable():
             raise InvalidRequest("An action is 1 to 256 characters that can be shown.")
-        if not any(
-            known.agent_id == agent and not known.revoked for known in await self._directory.agents_of(person_id)
-        ):
+        known = await self._directory.agent(agent)
+        if known is None or known.person_id != person_id or known.revoked:
             raise NotFound("You have no such agent.")
         rule = PermissionRule(
-            agent_issuer=self._directory.issuer, agent=agent, action=action, granted=granted, made_at=self._clock.now()
+            agent_issuer=known.provider or self._directory.issuer,
+            agent=agent,
+            action=action,
+            granted=granted,
+            made_at=self._clock.now(),
         )
         await self._inbox.store.set_rule(person_id, rule)
 
     async def _forget(self, person_id: str, agent: str, action: str) -> None:
-        if not await self._inbox.store.remove_rule(person_id, self._directory.issuer, agent, action):
+        known = await self._directory.agent(agent)
+        issuer = (known.provider if known is not None else None) or self._directory.issuer
+        if not await self._inbox.store.remove_rule(person_id, issuer, agent, action):
             raise NotFound("There is no such rule any more.")
 
 

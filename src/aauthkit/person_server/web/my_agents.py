@@ -65,6 +65,8 @@ _NAME = members({}, {"name": or_null(TEXT)})
 _KEY = {"stable_jkt": TEXT, "fingerprint": TEXT, "added_at": TIME, "status": words("active", "retired")}
 _OF_AGENT: Mapping[str, Schema] = {
     "agent_id": TEXT,
+    # Null for the provider in this process.
+    "provider": or_null(TEXT),
     "agent_name": TEXT,
     "given_name": or_null(TEXT),
     "stable_jkt": TEXT,
@@ -89,6 +91,7 @@ _OF_LISTED: Mapping[str, Schema] = {
     "last_used": or_null(_USE),
     "sub_agent_count": COUNT,
     "looks_like": list_of(TEXT),
+    "provider_trusted": TRUTH,
 }
 _SUB_AGENT = members({"agent_id": TEXT, "first_seen": TIME, "last_seen": TIME})
 _AGENT, _LISTED = members(_OF_AGENT), members(_OF_LISTED)
@@ -113,6 +116,7 @@ class AgentPages(Showing):
             Route("/ui/", self.listing, methods=["GET"]),
             Route("/ui/agents/{agent_id}", self.show_agent, methods=["GET"]),
             Route("/ui/agents/{agent_id}/name", self.rename, methods=["POST"]),
+            Route("/ui/agents/{agent_id}/again", self.let_in_again, methods=["POST"]),
             Route("/ui/enrol", self.enter_code, methods=["GET"]),
             Route("/ui/enrol", self.claim, methods=["POST"]),
             Route("/ui/enrolments/{id}", self.decide, methods=["POST"]),
@@ -126,6 +130,7 @@ class AgentPages(Showing):
             Route("/person/bindings/{agent_id}", self.binding_json, methods=["GET"]),
             Route("/person/bindings/{agent_id}/rename", self.rename_json, methods=["POST"]),
             Route("/person/bindings/{agent_id}/revoke", self.revoke_json, methods=["POST"]),
+            Route("/person/bindings/{agent_id}/again", self.again_json, methods=["POST"]),
             Route("/person/bindings/{agent_id}/revocation", self.revocation_json, methods=["GET"]),
         ]
 
@@ -185,6 +190,13 @@ class AgentPages(Showing):
         signed_in, form = await self.form(request)
         agent_id = request.path_params["agent_id"]
         await self._agents.rename(signed_in.person.id, agent_id, text_in(form, "name"))
+        return _to_agent(agent_id)
+
+    @page
+    async def let_in_again(self, request: Request) -> Response:
+        signed_in, _ = await self.form(request)
+        agent_id = request.path_params["agent_id"]
+        await self._agents.let_in_again(signed_in.person.id, agent_id)
         return _to_agent(agent_id)
 
     @page
@@ -283,12 +295,23 @@ class AgentPages(Showing):
         recipients = await self._agents.revocation.revoke_agent(request.path_params["agent_id"], signed_in.person.id)
         return answer(200, {"status": "revoked", "recipients": recipients_json(recipients)})
 
+    @describes(
+        "Let an agent of another provider ask again that was revoked",
+        Caller.PERSON,
+        {200: status("active")},
+        refuses=(404, 409),
+    )
+    async def again_json(self, request: Request) -> Response:
+        signed_in = await self._sessions.changing(request)
+        await self._agents.let_in_again(signed_in.person.id, request.path_params["agent_id"])
+        return answer(200, {"status": "active"})
+
     @describes("What became of an agent's revocation", Caller.PERSON, {200: _REVOCATION}, refuses=(404,))
     async def revocation_json(self, request: Request) -> Response:
         """What became of a revocation, recipient by recipient: those who did not answer are tried again."""
         person_id = (await self._sessions.required(request)).person.id
         agent = await self._agents.own(person_id, request.path_params["agent_id"])
-        recipients = await self._agents.revocation.outcomes_of_agent(agent.agent_id)
+        recipients = await self._agents.revocation.outcomes_of_agent(agent)
         return answer(200, {"recipients": recipients_json(recipients)})
 
     # Who
@@ -321,6 +344,7 @@ def enrolment_json(found: WaitingEnrolment) -> dict[str, Any]:
 def agent_json(agent: KnownAgent) -> dict[str, Any]:
     return {
         "agent_id": agent.agent_id,
+        "provider": agent.provider,
         "agent_name": agent.name,
         "given_name": agent.given_name,
         "stable_jkt": agent.stable_jkt,
@@ -345,6 +369,7 @@ def listed_json(listed: Listed) -> dict[str, Any]:
         "last_used": None if listed.last_use is None else use_json(listed.last_use),
         "sub_agent_count": listed.sub_agents,
         "looks_like": list(listed.alike),
+        "provider_trusted": listed.believed,
     }
 
 

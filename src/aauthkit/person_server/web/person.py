@@ -24,6 +24,7 @@ from aauthkit.describing import (
     list_of,
     members,
     or_null,
+    status,
     text,
     words,
 )
@@ -71,6 +72,9 @@ _DECISION = members(
         "seen": or_null(text(_LONGEST_NAME)),
         "callback": or_null(TEXT),
     },
+)
+_LETTING_IN = members(
+    {"approved": TRUTH}, {"reason": or_null(text(_LONGEST_ANSWER)), "answer_text": or_null(text(_LONGEST_ANSWER))}
 )
 RECIPIENT = members({"resource_iss": TEXT, "status": TEXT})
 REVOKED = members({"status": words("revoked"), "recipients": list_of(RECIPIENT)})
@@ -149,6 +153,7 @@ class PersonEndpoints:
         return [
             Route("/consent", self.consent, methods=["GET"]),
             Route("/consent/{pending_id}/decision", self.decide, methods=["POST"]),
+            Route("/consent/{pending_id}/agent", self.let_in, methods=["POST"]),
             Route("/person/me", self.me, methods=["GET"]),
             Route("/person/requests", self.requests, methods=["GET"]),
             Route("/person/tokens/{jti}/revoke", self.revoke_token, methods=["POST"]),
@@ -205,6 +210,26 @@ class PersonEndpoints:
         callback = await accepted_callback(members.get("callback"), decided, self._directory)
         error = callback_error(decided.outcome)
         return answer(200, {} if callback is None else {"redirect_url": with_error(callback, error)})
+
+    @describes(
+        "Let the agent of another provider in that a request came with, or turn it away",
+        Caller.PERSON,
+        {200: status("approved", "denied")},
+        takes=_LETTING_IN,
+        refuses=(404, 409),
+    )
+    async def let_in(self, request: Request) -> Response:
+        """`{"approved", "reason"?}`: asked before the request itself when that shows an `introduction`."""
+        members = await json_members(request)
+        decider, pending_id = await self._decider(request, changing=True), request.path_params["pending_id"]
+        approved = members.get("approved")
+        if not isinstance(approved, bool):
+            raise InvalidRequest("The member approved is true or false.")
+        if approved:
+            await self._consents.let_in(decider, pending_id)
+            return answer(200, {"status": "approved"})
+        await self._consents.turn_away(decider, pending_id, answer_text=_reason_in(members))
+        return answer(200, {"status": "denied"})
 
     # Looking
 

@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aauthkit.describing import TEXT, TIME, TRUTH, list_of, map_of, members, or_null, words
+from aauthkit.keys import fingerprint
 from aauthkit.person_server.asking.durations import Remember
+from aauthkit.person_server.asking.introducing import Introduction
 from aauthkit.person_server.asking.presenting import Presentation, ShownAgent
 from aauthkit.person_server.asking.states import OPEN, State
 from aauthkit.person_server.storage import AUTH, PERSON, PendingRequest
@@ -32,6 +34,18 @@ REQUEST = members(
     }
 )
 _AGENT = members({"agent_id": TEXT, "agent_name": TEXT, "provider": or_null(TEXT), "known_since": or_null(TIME)})
+# What is asked before the request: whether an agent of another provider acts for the person at all.
+_INTRODUCTION = members(
+    {
+        "agent_id": TEXT,
+        "provider": TEXT,
+        "provider_name": TEXT,
+        "provider_pinned": TRUTH,
+        "provider_trusted": TRUTH,
+        "jkt": TEXT,
+        "fingerprint": TEXT,
+    }
+)
 # A request to decide about.
 PRESENTATION = members(
     {
@@ -45,6 +59,7 @@ PRESENTATION = members(
         "resource_verified": members({"metadata": TRUTH, "signature": TRUTH, "encrypted": TRUTH}),
         "discloses": map_of(TEXT),
         "asked_every_time": list_of(TEXT),
+        "introduction": or_null(_INTRODUCTION),
         "durations": list_of(words(*Remember)),
         "default_duration": words(*Remember),
     }
@@ -88,8 +103,21 @@ def presentation_json(shown: Presentation, *, logo: str | None = None) -> dict[s
         },
         "discloses": {scope.scope: scope.discloses for scope in shown.scopes if scope.discloses},
         "asked_every_time": [scope.scope for scope in shown.scopes if scope.every_time],
+        "introduction": None if shown.introduction is None else _introduction(shown.introduction),
         "durations": [str(choice) for choice in shown.durations],
         "default_duration": str(shown.preselected),
+    }
+
+
+def _introduction(shown: Introduction) -> dict[str, Any]:
+    return {
+        "agent_id": shown.agent_id,
+        "provider": shown.provider,
+        "provider_name": shown.provider_name,
+        "provider_pinned": shown.pinned,
+        "provider_trusted": shown.trusted,
+        "jkt": shown.jkt,
+        "fingerprint": fingerprint(shown.jkt),
     }
 
 

@@ -8,7 +8,8 @@ metadata = MetaData()
 
 # A person is (issuer, subject) of the identity provider. A row without a subject is a placeholder made for somebody
 # who never signed in; the first sign-in under that name at that issuer claims it, once. With `disabled_at` an
-# administrator of this server ended all that is done for them, until somebody enables them again.
+# administrator of this server ended all that is done for them, until somebody enables them again. The row with the
+# empty `id` is nobody: requests of agents that nobody let in yet are theirs until somebody comes with the code.
 persons = Table(
     "ps_persons",
     metadata,

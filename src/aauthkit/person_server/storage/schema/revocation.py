@@ -18,7 +18,8 @@ revocations = Table(
     Index("ix_ps_revocations_expires_at", "expires_at"),
 )
 
-# Agents whose binding their person ended. For good: another enrolment is another agent.
+# Agents whose binding their person ended. For good where another enrolment is another agent; an agent of another
+# provider keeps its name, and only its person lets it in again.
 revoked_agents = Table(
     "ps_revoked_agents",
     metadata,
