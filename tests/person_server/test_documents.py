@@ -74,6 +74,7 @@ async def test_a_request_is_shown_with_the_words_of_who_asks_and_of_the_resource
         "resource_verified": {"metadata": True, "signature": True, "encrypted": False},
         "discloses": {},
         "asked_every_time": [],
+        "introduction": None,
         "durations": ["once", "hour", "day", "until_revoked"],
         "default_duration": "once",
     }
@@ -91,6 +92,7 @@ async def test_agents_are_listed_with_what_they_are(world: World) -> None:
     assert (await person.client.get("/person/bindings")).json() == [
         {
             "agent_id": agent.agent_id,
+            "provider": None,
             "agent_name": "backend",
             "given_name": None,
             "stable_jkt": agent.stable.thumbprint,
@@ -109,6 +111,7 @@ async def test_agents_are_listed_with_what_they_are(world: World) -> None:
             "last_used": None,
             "sub_agent_count": 0,
             "looks_like": [],
+            "provider_trusted": True,
         }
     ]
     await person.post(f"/person/bindings/{agent.agent_id}/revoke")
