@@ -34,11 +34,13 @@ demo: setup $(filter keycloak,$(IDP)) ## start the whole system: make demo MODE=
 
 test: lint unit interop single database system ## everything: lint, unit tests, then the real processes
 
-test-long: setup ## the unit tests again, with many more generated examples, and fuzzing: FUZZ_SECONDS=20 a target
+test-long: setup chromium keycloak ## unit tests with many more examples, fuzzing (FUZZ_SECONDS=20 a target), every suite with Keycloak
 	@echo "test-long: property tests with the long profile"
 	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not system and not wire and not browser and not interop and not postgresql"
 	@echo "test-long: coverage-guided fuzzing"
 	@scripts/fuzz.sh
+	@echo "test-long: the system suites whole, with tokens from Keycloak"
+	@scripts/run-tests.sh keycloak
 
 lint: setup ## ruff (rules and format) and mypy
 	@echo "lint: ruff"

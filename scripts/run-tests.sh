@@ -1,9 +1,32 @@
 #!/bin/sh
 # Runs the suites of one mode, or of all, against real processes: against the system start-infra.sh started, when it runs in
 # that mode; else against a fresh one with a state of its own, so nothing decided in one run answers in the next. DRAFT=11 in
-# the environment chooses draft 11; without it one mode runs in draft 01, and all modes run in both drafts.
+# the environment chooses draft 11; without it one mode runs in draft 01, and keycloak and all run in both drafts.
 set -eu
 cd "$(dirname "$0")/.."
+
+# One system a line: the words that ask for it, its mode, draft and identity provider, and what runs against it. Suites of one
+# line share its system; raw sockets and the browser come after those that speak HTTP. With Keycloak it is the same suites:
+# all has those in which it takes part most, keycloak has them whole. The last are started with options that no mode has, by
+# the suites themselves; keys published by an agent are draft 01's.
+table() {
+    cat <<'END'
+mode1,all        identity     01 dev      tests/system/mode1
+mode3,all        autonomous   01 dev      tests/system/mode3 tests/wire/autonomous
+user-consent,all user-consent 01 dev      tests/system/user_consent tests/wire/user_consent tests/browser
+mode1,all        identity     11 dev      tests/system/mode1
+mode3,all        autonomous   11 dev      tests/system/mode3 tests/system/mode3_11
+user-consent,all user-consent 11 dev      tests/system/user_consent tests/browser
+all              autonomous   01 keycloak tests/system/mode3/test_mode3_flow.py tests/system/mode3/test_backend_api.py
+all              user-consent 01 keycloak tests/keycloak tests/system/user_consent/test_user_consent_flow.py tests/browser/test_story.py::test_a_person_consents_and_reads_the_plan_with_the_market_analysis
+keycloak         identity     01 keycloak tests/system/mode1
+keycloak         autonomous   01 keycloak tests/system/mode3
+keycloak         user-consent 01 keycloak tests/keycloak tests/system/user_consent tests/browser
+keycloak         autonomous   11 keycloak tests/system/mode3 tests/system/mode3_11
+keycloak         user-consent 11 keycloak tests/system/user_consent tests/browser
+all              its-own      01 dev      tests/system/published
+END
+}
 
 usage() {
     echo "usage: scripts/run-tests.sh mode1|mode3|user-consent|keycloak|all" >&2
@@ -12,15 +35,12 @@ usage() {
 
 [ $# -eq 1 ] || usage
 case "$1" in
-    mode1 | mode3 | user-consent) modes=$1 ;;
-    keycloak) modes= ;;
-    all) modes="mode1 mode3 user-consent" ;;
+    mode1 | mode3 | user-consent) drafts=${DRAFT:-01} ;;
+    keycloak | all) drafts=${DRAFT:-"01 11"} ;;
     *) usage ;;
 esac
-case "$1-${DRAFT:-}" in
-    all-) drafts="01 11" ;;
-    *-) drafts=01 ;;
-    *-01 | *-11) drafts=$DRAFT ;;
+case "$drafts" in
+    01 | 11 | "01 11") ;;
     *)
         echo "run-tests: DRAFT is 01 or 11" >&2
         exit 2
@@ -28,8 +48,6 @@ case "$1-${DRAFT:-}" in
 esac
 
 scripts/setup.sh
-# A person's browser is part of the last mode.
-case "$modes" in *user-consent*) scripts/chromium.sh ;; esac
 state=
 stop() {
     if [ -n "$state" ]; then
@@ -42,98 +60,72 @@ trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# The mode with the draft, and the state directory, of the system that runs now, one a line; nothing when none does.
+# The mode, draft and identity provider of the system that runs now, then its state directory, one a line; nothing when none does.
 running() {
     .venv/bin/aauth demo status --json ${AAUTH_DEMO_STATE:+--state "$AAUTH_DEMO_STATE"} |
-        .venv/bin/python -c 'import json, sys; run = json.load(sys.stdin); print(run["mode"] + " in draft " + run["draft"] if run else "", run.get("state", ""), sep="\n")'
-}
-
-mode_of() {
-    case "$1" in
-        mode1) echo identity ;;
-        mode3) echo autonomous ;;
-        user-consent) echo user-consent ;;
-    esac
-}
-
-# Suites of one mode share its system, and raw sockets and the browser come after those that speak HTTP.
-suites_of() {
-    case "$1" in
-        mode1-*) echo tests/system/mode1 ;;
-        mode3-01) echo tests/system/mode3 tests/wire/autonomous ;;
-        mode3-11) echo tests/system/mode3 tests/system/mode3_11 ;;
-        user-consent-01) echo tests/system/user_consent tests/wire/user_consent tests/browser ;;
-        user-consent-11) echo tests/system/user_consent tests/browser ;;
-    esac
-}
-
-run_suites() {
-    echo "run-tests: $(suites_of "$1-$2") in draft $2"
-    # shellcheck disable=SC2046
-    AAUTH_DEMO_STATE=$3 .venv/bin/python -m pytest -q $(suites_of "$1-$2")
+        .venv/bin/python -c 'import json, sys; run = json.load(sys.stdin); run and print("{mode} {draft} {idp}\n{state}".format_map(run))'
 }
 
 # Where somebody is asked, only a person who signed in may answer; a harness that decides without a login is no test of that.
 start_fresh() {
-    if [ "$1" = mode1 ]; then
-        DRAFT=$2 AAUTH_DEMO_STATE=$3 scripts/start-infra.sh "$1"
+    state=$(mktemp -d)
+    echo "run-tests: starting the system: mode $1, draft $2, identity provider $3"
+    if [ "$1 $3" = "identity dev" ]; then
+        DRAFT=$2 AAUTH_DEMO_STATE=$state scripts/start-infra.sh mode1
     else
-        .venv/bin/aauth demo --mode "$(mode_of "$1")" --draft "$2" --detach --state "$3"
+        .venv/bin/aauth demo --mode "$1" --draft "$2" --idp "$3" --detach --state "$state"
     fi
 }
 
-run_mode() {
-    found=$(running)
-    now=$(printf '%s\n' "$found" | sed -n 1p)
-    needed="$(mode_of "$1") in draft $2"
-    if [ "$now" = "$needed" ]; then
-        echo "run-tests: using the system that runs"
-        run_suites "$1" "$2" "$(printf '%s\n' "$found" | sed -n 2p)"
+# Whether the system that runs is what a line needs. With the built-in provider runs what is about no provider: any other does.
+serves() {
+    case "$4" in
+        "$1 $2 dev"*) [ "$3" = dev ] ;;
+        "$1 $2 "*) true ;;
+        *) false ;;
+    esac
+}
+
+# One line of the table: mode, draft, identity provider, suites.
+run_line() {
+    mode=$1 draft=$2 idp=$3
+    shift 3
+    if [ "$mode" = its-own ]; then
+        echo "run-tests: $*"
+        env -u AAUTH_DEMO_STATE -u DRAFT .venv/bin/python -m pytest -q "$@"
         return
     fi
-    if [ -n "$now" ]; then
-        echo "run-tests: $1 needs the mode $needed, but the system runs in the mode $now; run scripts/stop-infra.sh first" >&2
+    case "$idp" in keycloak) scripts/keycloak.sh || return 1 ;; esac
+    case "$mode" in user-consent) scripts/chromium.sh || return 1 ;; esac
+    found=$(running)
+    used=$(printf '%s\n' "$found" | sed -n 2p)
+    if [ -z "$found" ]; then
+        start_fresh "$mode" "$draft" "$idp" || return 1
+        used=$state
+    elif serves "$mode" "$draft" "$idp" "$found"; then
+        echo "run-tests: using the system that runs"
+    else
+        echo "run-tests: these suites need $mode, draft $draft, $idp; the system that runs is otherwise: run scripts/stop-infra.sh first" >&2
         return 1
     fi
-    state=$(mktemp -d)
-    echo "run-tests: starting the system for $1 in draft $2"
-    start_fresh "$1" "$2" "$state" || return 1
-    run_suites "$1" "$2" "$state" || return 1
+    echo "run-tests: $* in draft $draft"
+    AAUTH_DEMO_STATE=$used .venv/bin/python -m pytest -q "$@" || return 1
     stop
 }
 
-# People sign in at Keycloak itself: its own suite, and of the others what shows that nothing depends on which provider it is.
-run_keycloak() {
-    scripts/keycloak.sh || return 1
-    scripts/chromium.sh || return 1
-    state=$(mktemp -d)
-    echo "run-tests: starting the system with Keycloak"
-    .venv/bin/aauth demo --mode user-consent --idp keycloak --detach --state "$state" || return 1
-    # Each of the two opens a browser of its own, and a process has room for one.
-    AAUTH_DEMO_STATE=$state .venv/bin/python -m pytest -q tests/keycloak || return 1
-    AAUTH_DEMO_STATE=$state .venv/bin/python -m pytest -q \
-        tests/browser/test_story.py::test_a_person_who_says_no_on_their_phone_reads_that_nothing_was_done \
-        tests/browser/test_story.py::test_a_person_consents_and_reads_the_plan_with_the_market_analysis \
-        tests/system/user_consent/test_user_consent_flow.py || return 1
-    stop
+run_asked() {
+    failed=
+    while read -r words mode draft idp suites; do
+        case ",$words, $drafts" in *",$1,"*"$draft"*) ;; *) continue ;; esac
+        # What runs reads no line of the table.
+        # shellcheck disable=SC2086
+        run_line "$mode" "$draft" "$idp" $suites </dev/null || { failed="$failed $mode-$draft-$idp"; stop; }
+    done <<END
+$(table)
+END
 }
 
-failed=
-for draft in $drafts; do
-    for mode in $modes; do
-        run_mode "$mode" "$draft" || { failed="$failed $mode-$draft"; stop; }
-    done
-done
-case "$1-$drafts" in
-    keycloak-* | all-*01*) run_keycloak || { failed="$failed keycloak"; stop; } ;;
-esac
-case "$1-$drafts" in
-    all-*01*)
-        # Started with options that no mode has, by the suites themselves; keys published by an agent are draft 01's.
-        echo "run-tests: tests/system/published"
-        env -u AAUTH_DEMO_STATE -u DRAFT .venv/bin/python -m pytest -q tests/system/published || failed="$failed published"
-        ;;
-esac
+run_asked "$1"
 if [ -n "$failed" ]; then
     echo "run-tests: failed:$failed" >&2
     exit 1

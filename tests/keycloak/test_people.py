@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 # The demo believes Keycloak's word for so long.
-RECHECK_SECONDS = 5.0
+RECHECK_SECONDS = 2.0
 PATIENCE_SECONDS = 30.0
 
 

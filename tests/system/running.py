@@ -27,7 +27,7 @@ PART_SECONDS = 10.0
 
 # Where each part says how it is.
 HEALTH = {
-    "idp": "http://127.0.0.1:8080/health",
+    "idp": "http://127.0.0.1:8080/realms/aauth-test/.well-known/openid-configuration",
     "person": "http://127.0.0.1:8765/health",
     "authz": "http://127.0.0.1:8081/health",
     "gateway": "http://127.0.0.1:15000/ready",
@@ -160,9 +160,9 @@ def _said_at(url: str) -> str:
 
 
 def kill(system: System, part: str) -> None:
-    """Kill a part without warning, and wait until its supervisor has seen it."""
-    pid = _pid(system, part)
-    os.kill(pid, signal.SIGKILL)
+    """Kill a part and all it started without warning, and wait until its supervisor has seen it."""
+    # A part leads a session of its own; Keycloak's is a script with a Java beside it.
+    os.killpg(_pid(system, part), signal.SIGKILL)
     deadline = time.monotonic() + PART_SECONDS
     while parts(_state(system))[part]["state"] == "ready":
         assert time.monotonic() < deadline, f"{part} is still said to be ready"

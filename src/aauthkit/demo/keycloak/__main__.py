@@ -66,7 +66,7 @@ def _serve(distribution: Distribution, state: Path, port: int) -> None:
         if made.exists():
             _copy(made, database_file(state))
     argv = distribution.serve(state, port=port)
-    # This process becomes Keycloak, so whoever watches it watches the right one.
+    # This process becomes Keycloak's own script, which ends with its Java and passes on what it is told.
     os.execve(argv[0], argv, environment(os.environ))  # noqa: S606
 
 

@@ -102,7 +102,7 @@ def _person_server(choices: Choices) -> Part:
         *("--state", str(choices.state / "person"), "--agent-domain", AGENT_DOMAIN),
         *("--oidc-issuer", choices.issuer, "--oidc-client", "aauth-person-server", "--admin-role", "admin"),
         # Whoever disables somebody at the provider to see what happens does not want to wait a minute for it.
-        *("--oidc-recheck", "5"),
+        *("--oidc-recheck", "2"),
         # Test harnesses act for the person with the token the page got; newcomers add resources of their own.
         *("--bearer-client", UI_CLIENT, "--trust-resource", "any"),
         # The company's agents may go to the company's resources as the person; what they may do there is asked.
