@@ -19,6 +19,9 @@ from typing import Any
 
 import httpx2
 
+from aauthkit.demo.supervisor.record import PartRecord, StateDirectory
+from aauthkit.demo.supervisor.running import State
+
 # `ready` comes within fifteen seconds on an idle machine; a busy one gets more before the start counts as failed.
 START_SECONDS = 120
 # A supervisor sees a dead child at once; a busy machine may take a moment.
@@ -164,8 +167,9 @@ def kill(system: System, part: str) -> None:
     # A part leads a session of its own; Keycloak's is a script with a Java beside it.
     os.killpg(_pid(system, part), signal.SIGKILL)
     deadline = time.monotonic() + PART_SECONDS
-    while parts(_state(system))[part]["state"] == "ready":
+    while _record(system, part).state == State.READY:
         assert time.monotonic() < deadline, f"{part} is still said to be ready"
+        time.sleep(0.01)
 
 
 def start_again(system: System, part: str) -> None:
@@ -194,9 +198,16 @@ def frozen(system: System, part: str) -> Iterator[None]:
 
 
 def _pid(system: System, part: str) -> int:
-    pid = parts(_state(system))[part]["pid"]
-    assert isinstance(pid, int)
-    return pid
+    process = _record(system, part).process
+    assert process is not None, f"{part} was never started"
+    return process.pid
+
+
+def _record(system: System, part: str) -> PartRecord:
+    """What the supervisor wrote of a part last; asking it by a command takes longer than most of what is tested."""
+    run = StateDirectory(_state(system)).read()
+    assert run is not None, "the system does not run"
+    return next(record for record in run.parts if record.name == part)
 
 
 def _state(system: System) -> Path:
