@@ -189,6 +189,7 @@ async def test_a_token_that_is_being_issued_while_its_person_is_disabled_is_not(
 
     monkeypatch.setattr("aauthkit.person_server.storage.persons.PersonStore.is_disabled", not_seen)
     assert refused(await agent.person()) == (403, "authorization_denied")
+    assert refused(await agent.delegated("POST", "/refresh", {"draft": "11"})) == (403, "authorization_denied")
 
 
 @pytest.mark.attack

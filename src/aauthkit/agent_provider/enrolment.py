@@ -20,6 +20,7 @@ from aauthkit.agent_provider.storage import (
     Registration,
     RegistrationStatus,
     RegistrationStore,
+    StillStanding,
     Ticket,
     TicketRefused,
     TicketStore,
@@ -107,7 +108,9 @@ class AgentProvider:
         keys: Mapping[str, PrivateKey],
         clock: Clock,
         standing: PersonStanding,
+        still_standing: StillStanding,
     ) -> None:
+        """``standing`` may ask others and takes its time; ``still_standing`` is the last word, as a token is issued."""
         self.settings = settings
         self._store = store
         self._registrations = registrations
@@ -115,6 +118,7 @@ class AgentProvider:
         self._keys = keys
         self._clock = clock
         self._standing = standing
+        self._still_standing = still_standing
 
     @property
     def issuer(self) -> str:
@@ -316,7 +320,7 @@ class AgentProvider:
             jti=record.jti,
             parent_agent=identifier if sub_agent else None,
         )
-        if not await self._store.record_token(record):
+        if not await self._store.record_token(record, self._still_standing):
             raise AgentRevoked("This agent was revoked by its person, or its key replaced.")
         return Enrolled(agent_token=token)
 

@@ -11,7 +11,7 @@ from aauthkit.agent_provider.storage.records import (
     Ticket,
 )
 from aauthkit.agent_provider.storage.registrations import NoSuchAgent, RegistrationStore
-from aauthkit.agent_provider.storage.store import AgentStore
+from aauthkit.agent_provider.storage.store import AgentStore, StillStanding
 from aauthkit.agent_provider.storage.tickets import TicketRefused, TicketStore, TooManyTickets
 
 # What `database.migrate` needs to make or update these tables.
@@ -27,6 +27,7 @@ __all__ = [
     "Registration",
     "RegistrationStatus",
     "RegistrationStore",
+    "StillStanding",
     "Ticket",
     "TicketRefused",
     "TicketStore",

@@ -6,10 +6,11 @@ Each change is one guarded transaction. It never verifies a signature and never 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 
 from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from aauthkit.agent_provider.storage.records import Agent, IssuedAgentToken
 from aauthkit.agent_provider.storage.reporting import Happened, ProviderEvent, report
@@ -20,6 +21,10 @@ from aauthkit.database import reading, writing
 from aauthkit.revocation import CLOCK_SKEW
 
 SECRET_BYTES = 24
+
+# Raises, within the transaction that issues, for a person whom agents may not act for from now on. Whoever knows the
+# people says so by it, in a provider whose database is theirs too.
+StillStanding = Callable[[AsyncConnection, str], Awaitable[None]]
 
 
 def hashed(secret: str) -> str:
@@ -108,10 +113,11 @@ class AgentStore:
 
     # Agent tokens
 
-    async def record_token(self, token: IssuedAgentToken) -> bool:
+    async def record_token(self, token: IssuedAgentToken, still_standing: StillStanding) -> bool:
         """Write an agent token down before it is given; what expired long enough ago goes.
 
         False, and the token is not to be given, when its agent was revoked, or its key retired, while it was made.
+        Raises what ``still_standing`` does.
         """
         over = self._clock.now() - CLOCK_SKEW.total_seconds()
         own = select(agents.c.name, agents.c.person_id).where(agents.c.agent_id == token.agent_id)
@@ -127,6 +133,7 @@ class AgentStore:
                 return False
             if (await connection.execute(good)).first() is None:
                 return False
+            await still_standing(connection, owner.person_id)
             await connection.execute(delete(agent_tokens).where(agent_tokens.c.expires_at < over))
             await connection.execute(insert(agent_tokens).values(**asdict(token)))
             event = ProviderEvent(

@@ -55,6 +55,7 @@ from aauthkit.person_server.storage.bound import BoundStore
 from aauthkit.person_server.storage.inbox import InboxStore
 from aauthkit.person_server.storage.notices import About, NoticeStore, note
 from aauthkit.person_server.storage.passkeys import PasskeyStore
+from aauthkit.person_server.storage.people import refuse_disabled
 from aauthkit.person_server.storage.purging import Purging
 from aauthkit.person_server.storage.standings import StandingStore
 from aauthkit.person_server.storage.trusted import TrustedStore
@@ -204,6 +205,7 @@ def _compose(
         keys=keys,
         clock=clock,
         standing=standings.required,
+        still_standing=refuse_disabled,
     )
     directory = Agents(
         own=provider, own_domain=asked.agent_domain, bound=BoundStore(engine, clock), providers=providers

@@ -38,6 +38,10 @@ class ProviderSessions:
         await self.persons.set_roles(person.id, sign_in.claims.roles)
         await self.standings.signed_in(person.id, sign_in.refresh_token)
 
+    async def look_again(self, person_id: str) -> bool:
+        """Whether the provider was asked just now if they still stand; sessions of whoever is gone are over then."""
+        return await self.standings.look_again(person_id)
+
     async def opened(self, session: str, sign_in: SignIn) -> None:
         """The session's token belongs to this sign-in, so that one is ended with the other."""
         await self.store.note_session(

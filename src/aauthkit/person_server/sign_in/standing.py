@@ -4,6 +4,9 @@ The provider is asked with the person's refresh token: it refuses those of someb
 sign in again; both have to come back and sign in, which only one of them can. Answers are believed for a short while,
 one request a person is under way at a time, and a provider that does not answer is forgiven for a settable while.
 
+Somebody who uses a page is looked at too, every few minutes. There a provider that does not answer changes nothing: it
+said that they are who they are when they signed in, and nothing is done at a page that outlives the session.
+
 An administrator of this server may disable a person here, whatever the provider says; that is looked at first.
 
 Somebody who never signed in here has no refresh token and cannot be looked at: their agents were let in by a ticket of
@@ -29,6 +32,9 @@ from aauthkit.person_server.storage.standings import Look, StandingStore
 # Longer than a request to the provider may take; whoever died asking holds nobody up longer. It is also how long a
 # provider that did not answer is left alone.
 _ASKING = timedelta(seconds=15)
+# Whoever uses a page is looked at this often, or as often as for agents where that is less. Five minutes, as a proof of
+# who somebody is holds, so that nothing risky outlives a look.
+_AT_A_PAGE = timedelta(minutes=5)
 
 _log = logging.getLogger("aauthkit.person_server.sign_in.standing")
 
@@ -76,6 +82,20 @@ class Standings:
             return known
         async with self._asking.setdefault(person_id, asyncio.Lock()):
             return await self._look(self._openid, person_id)
+
+    async def look_again(self, person_id: str) -> bool:
+        """Look at somebody who uses a page, if it is time; True when the provider was asked.
+
+        Of whoever is gone it ends the sessions. Whoever has lapsed signed in since, and has nothing to look with.
+        """
+        look = await self._store.of(person_id) if self._openid is not None else None
+        if look is None or look.refresh_token is None or self._age(look) < _AT_A_PAGE:
+            return False
+        try:
+            await self.stands(person_id)
+        except (PolicyDenied, Unavailable) as error:
+            _log.info("a person at a page could not be looked at: %s", error.debug or error.detail)
+        return True
 
     async def _known(self, openid: OpenIDClient, person_id: str) -> tuple[bool | None, Look | None]:
         """What needs no asking; None where the provider has to be asked with the look beside it."""

@@ -15,11 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from aauthkit.clock import Clock
 from aauthkit.database import reading, writing
+from aauthkit.errors import PolicyDenied
 from aauthkit.person_server.audit import Event, Kind, Outcome
 from aauthkit.person_server.storage import audit
-from aauthkit.person_server.storage.persons import is_disabled
+from aauthkit.person_server.storage.persons import DISABLED, is_disabled
 from aauthkit.person_server.storage.records import NOBODY, Person
-from aauthkit.person_server.storage.revocations import end_requests, exclusively, tell
+from aauthkit.person_server.storage.revocations import end_requests, exclusively, held_while_issuing, tell
 from aauthkit.person_server.storage.schema import pending_requests, persons
 from aauthkit.person_server.storage.schema.sign_in import passkey_people, sessions
 from aauthkit.person_server.storage.schema.standing import provider_sessions
@@ -109,6 +110,16 @@ class PeopleStore:
             if done.rowcount == 1:
                 await audit.append(connection, _told(Outcome.APPROVED, person_id, by))
         return done.rowcount == 1
+
+
+async def refuse_disabled(connection: AsyncConnection, person_id: str) -> None:
+    """Inside the transaction in which the agent provider beside issues a token: none passes a disabling.
+
+    Raises `PolicyDenied`.
+    """
+    await held_while_issuing(connection)
+    if await is_disabled(connection, person_id):
+        raise PolicyDenied(DISABLED)
 
 
 async def _end_sessions(connection: AsyncConnection, person_id: str) -> None:

@@ -150,6 +150,12 @@ class Depends:
         return cls(issuer, jti, RevokedUpstreamToken, "The upstream token, or the agent it was issued to, was revoked.")
 
 
+async def held_while_issuing(connection: AsyncConnection) -> None:
+    """From here to the commit no revocation and no disabling of a person is made; on SQLite a writer is alone."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": _ISSUING_LOCK})
+
+
 async def refuse_revoked(
     connection: AsyncConnection, tokens: Iterable[Depends], *, agents: Iterable[tuple[str, str]] = ()
 ) -> None:
@@ -158,8 +164,7 @@ async def refuse_revoked(
     ``agents`` are (issuer, agent) whose binding must stand. On PostgreSQL this makes a cascade wait for the commit, so
     a revocation never passes a token that is being issued.
     """
-    if connection.dialect.name == "postgresql":
-        await connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": _ISSUING_LOCK})
+    await held_while_issuing(connection)
     for depends in tokens:
         if depends.issuer and depends.jti and await _is_revoked(connection, depends.issuer, depends.jti):
             raise depends.error(depends.detail)

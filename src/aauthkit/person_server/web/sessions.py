@@ -108,10 +108,14 @@ class Sessions:
             return SignedIn(person=person, asked_at=claims.asked_at, administrator=self._administers(person))
         cookie = request.cookies.get(self._cookie, "")
         found = await self._sessions.find(cookie) if cookie else None
+        in_use = request.url.path not in _BY_ITSELF
+        if found is not None and in_use and await self._provider_sessions.look_again(found[0].id):
+            # Their roles may be others now, or their sessions over.
+            found = await self._sessions.find(cookie)
         if found is None:
             return None
         person, session, administrator = found
-        if request.url.path not in _BY_ITSELF:
+        if in_use:
             await self._sessions.seen(cookie, session)
         view = await self._views.look(person.id) if _is_page(request) else None
         return SignedIn(
