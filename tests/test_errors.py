@@ -49,6 +49,7 @@ def made(kind: type[AAuthError], detail: str = "Do this.", debug: str = "private
         "retry_after": 7,
         "requirement": "requirement=auth-token",
         "supported": ("ed25519",),
+        "allowed": ("POST", "GET"),
     }
     wanted = inspect.signature(kind).parameters
     return kind(detail, debug=debug, **{name: value for name, value in further.items() if name in wanted})

@@ -41,6 +41,15 @@ class Caller(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Browser:
+    """By what a browser shows who its person is."""
+
+    cookie: str
+    page_header: str
+    """Where a change by cookie carries the token of the page it was made on."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Answer:
     """One answer that is not an error. Without a shape it has no body."""
 
@@ -136,7 +145,7 @@ _SECURITY: Mapping[Caller, Mapping[str, Any]] = {
         "type": "http",
         "scheme": "bearer",
         "description": "An access token of the person's, from the identity provider, whose application the server was "
-        "told of. A browser has the session cookie instead, and sends X-CSRF-Token with every change.",
+        "told of. Whoever administers shows one whose auth_time is fresh.",
     },
     Caller.AGENT: {
         "type": "apiKey",
@@ -157,6 +166,8 @@ _SECURITY: Mapping[Caller, Mapping[str, Any]] = {
         "description": "A request signed with a key the server publishes (scheme jwks_uri).",
     },
 }
+# How a browser shows who its person is, instead.
+_SESSION, _PAGE = "session", "page"
 _SIGNED_REFUSALS = (400, 401, 403, 413, 503)
 _REFUSALS: Mapping[Caller, tuple[int, ...]] = {
     Caller.ANYBODY: (),
@@ -174,7 +185,7 @@ _PROBLEM: Schema = members({"error": TEXT, "detail": TEXT}, {"type": TEXT})
 _PROBLEM_01: Schema = members({"error": TEXT, "error_description": TEXT})
 
 
-def described(routes: Iterable[BaseRoute], *, title: str, version: str, server: str) -> dict[str, Any]:
+def described(routes: Iterable[BaseRoute], *, title: str, version: str, server: str, browser: Browser) -> dict[str, Any]:
     """The OpenAPI 3.1 document of all routes that say something of themselves."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
@@ -191,9 +202,20 @@ def described(routes: Iterable[BaseRoute], *, title: str, version: str, server: 
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": {"Problem": _PROBLEM, "Problem01": _PROBLEM_01},
-            "securitySchemes": {caller.value: scheme for caller, scheme in _SECURITY.items()},
+            "securitySchemes": {caller.value: scheme for caller, scheme in _SECURITY.items()} | _of_browsers(browser),
         },
     }
+
+
+def _of_browsers(browser: Browser) -> dict[str, Any]:
+    session = {"type": "apiKey", "in": "cookie", "name": browser.cookie, "description": "The session of a browser."}
+    page = {
+        "type": "apiKey",
+        "in": "header",
+        "name": browser.page_header,
+        "description": "The token of a session's pages, csrf_token of GET /person/me; a change by cookie carries it.",
+    }
+    return {_SESSION: session, _PAGE: page}
 
 
 def refusals(operation: Operation, method: str) -> list[int]:
@@ -218,6 +240,8 @@ def _operation(operation: Operation, route: Route, method: str) -> dict[str, Any
         told["requestBody"] = {"required": True, "content": {JSON: {"schema": operation.takes}}}
     if operation.caller is not Caller.ANYBODY:
         told["security"] = [{operation.caller.value: []}]
+    if operation.caller is Caller.PERSON:
+        told["security"].append({_SESSION: []} if method == "GET" else {_SESSION: [], _PAGE: []})
     return told
 
 

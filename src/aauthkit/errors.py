@@ -37,7 +37,7 @@ Each class has a stable wire ``code`` and a ``status``, those of draft 11; ``cod
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
@@ -274,10 +274,17 @@ class NotFound(PeerError):
 
 
 class MethodNotAllowed(PeerError):
-    """The path exists, the method does not."""
+    """The path exists, the method does not. ``allowed`` are those it takes (RFC 9110 §15.5.6)."""
 
     code = "method_not_allowed"
     status = 405
+
+    def __init__(self, detail: str, *, allowed: Iterable[str], debug: str = "") -> None:
+        super().__init__(detail, debug=debug)
+        self.allowed = tuple(sorted(allowed))
+
+    def headers(self, draft: Vocabulary) -> dict[str, str]:
+        return {"Allow": ", ".join(self.allowed)}
 
 
 class Conflict(PeerError):

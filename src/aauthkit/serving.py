@@ -15,6 +15,7 @@ from urllib.parse import quote
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 from starlette.types import Receive, Scope
 
 from aauthkit.clock import Clock
@@ -160,10 +161,20 @@ async def on_aauth_error(request: Request, error: Exception) -> Response:
     return error_answer(raised, spoken_draft(request))
 
 
-async def on_http_exception(_request: Request, error: Exception) -> Response:
+async def on_http_exception(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code == 405:
-        return error_answer(MethodNotAllowed("This address does not answer that method."))
+        return error_answer(MethodNotAllowed("This address does not answer that method.", allowed=methods_at(request)))
     return error_answer(NotFound("There is nothing here."))
+
+
+def methods_at(request: Request) -> set[str]:
+    """What an address takes, whichever of its routes says so: one that misses its method stops at the first."""
+    allowed: set[str] = set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            # What is mounted is files.
+            allowed |= (getattr(route, "methods", None) or set()) if isinstance(route, Route) else {"GET", "HEAD"}
+    return allowed
 
 
 async def on_bug(request: Request, _error: Exception) -> Response:

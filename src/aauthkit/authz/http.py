@@ -25,7 +25,7 @@ from aauthkit.resource.answers import answer_to
 from aauthkit.resource.authorization import MAX_REQUEST_BYTES
 from aauthkit.resource.metadata import JWKS_PATH, METADATA_PATH, resource_jwks, resource_metadata
 from aauthkit.resource.revocation import MAX_REVOCATION_BYTES
-from aauthkit.serving import received_body
+from aauthkit.serving import methods_at, received_body
 
 CHECK_PATH = b"/check"
 RESOURCE_TOKEN_PATH = "/resource/token"
@@ -191,6 +191,6 @@ def _handlers(service: Service) -> dict[Any, Callable[[Request, Exception], Awai
         return await told(request, NotFound("There is nothing at this path."))
 
     async def no_such_method(request: Request, _error: Exception) -> Response:
-        return await told(request, MethodNotAllowed("This path does not take this method."))
+        return await told(request, MethodNotAllowed("This path does not take this method.", allowed=methods_at(request)))
 
     return {AAuthError: told, 404: no_such_path, 405: no_such_method}

@@ -308,7 +308,7 @@ class DeferredResponses:
             held.work.cancel()
             await _answer(send, 204, {"Cache-Control": "no-store"}, b"")
         else:
-            raise MethodNotAllowed("Poll with GET, withdraw with DELETE.")
+            raise MethodNotAllowed("Poll with GET, withdraw with DELETE.", allowed=("GET", "DELETE"))
 
     async def _poll(self, handle: str, held: _Held, scope: Scope, send: Send) -> None:
         self._check_open(held, scope)

@@ -150,7 +150,7 @@ class HeldInvocations:
         if scope["method"] == "DELETE":
             await self._withdraw(handle, send)
         elif scope["method"] != "GET":
-            raise MethodNotAllowed("Poll with GET, withdraw with DELETE.")
+            raise MethodNotAllowed("Poll with GET, withdraw with DELETE.", allowed=("GET", "DELETE"))
         elif record.state is State.WAITING and record.invocation is not None:
             await self._waiting(handle, record, record.invocation, _Poll(scope, verified, send, app, authorize))
         else:

@@ -152,7 +152,7 @@ class _Published:
 
     async def _document(self, scope: Scope, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
-            await _fail(send, MethodNotAllowed("This document is only read."), self._resource)
+            await _fail(send, MethodNotAllowed("This document is only read.", allowed=("GET", "HEAD")), self._resource)
             return
         document = self._documents[scope["path"]](self._resource)
         await _answer(send, {"Content-Type": "application/json", "Cache-Control": "max-age=60"}, document)
@@ -175,7 +175,7 @@ class _AuthorizationEndpoint:
             verified = verified_of(scope)
             check_person_token(verified)
             if scope["method"] != "POST":
-                raise MethodNotAllowed("Ask for an authorization with POST.")
+                raise MethodNotAllowed("Ask for an authorization with POST.", allowed=("POST",))
             asked = read_access_request(verified.message.body or b"")
             check_scopes(asked, self._resource)
             await check_account(verified, asked, self._accounts)

@@ -147,7 +147,7 @@ class RevocationEndpoint:
 
     async def _receive(self, scope: Scope, receive: Receive) -> None:
         if scope["method"] != "POST":
-            raise MethodNotAllowed("Send a revocation with POST.")
+            raise MethodNotAllowed("Send a revocation with POST.", allowed=("POST",))
         body = await received_body(receive, limit=MAX_REVOCATION_BYTES)
         message = message_from_scope(scope, body, issuer=self._resource.issuer)
         flow = receive_revocation(message, self._resource, self._receiver)

@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from aauthkit.describing import ANY_OBJECT, Caller, described, describes
+from aauthkit.describing import ANY_OBJECT, Browser, Caller, described, describes
 from aauthkit.person_server.settings import PersonServerSettings
+from aauthkit.person_server.web.sessions import CSRF_HEADER, cookie_name
 from aauthkit.serving import answer
 
 PATH = "/openapi.json"
@@ -28,6 +29,10 @@ def description(routes: Sequence[BaseRoute], settings: PersonServerSettings) -> 
 
     route = Route(PATH, document, methods=["GET"])
     told = described(
-        [*routes, route], title=settings.name, version=metadata.version("aauthkit"), server=settings.issuer
+        [*routes, route],
+        title=settings.name,
+        version=metadata.version("aauthkit"),
+        server=settings.issuer,
+        browser=Browser(cookie=cookie_name("person", settings.issuer), page_header=CSRF_HEADER),
     )
     return route

@@ -39,6 +39,9 @@ _MOST_OF_ONE_PERSON = 12
 _MOST_NAMED = 20
 # After a break the browser asks again this soon.
 _RETRY_MILLISECONDS = 3000
+# Whose page asks, as a browser says it (Fetch Metadata): ours, or somebody who typed the address. A page beside ours is
+# sent with the cookie; it could read nothing, but hold the streams of its visitor.
+_OUR_PAGES = frozenset({"same-origin", "none"})
 
 
 class Events:
@@ -91,6 +94,8 @@ class Events:
             return Response(status_code=204)
         if signed_in.session is None:
             raise PolicyDenied("Events are for a browser's session; a program asks for /person/waiting.")
+        if request.headers.get("sec-fetch-site", "none") not in _OUR_PAGES:
+            raise PolicyDenied("Events are told to pages of this server.")
         person_id = signed_in.person.id
         if self._open[person_id] >= _MOST_OF_ONE_PERSON:
             raise RateLimited("Too many pages of yours are open; close some.", retry_after=30)

@@ -88,10 +88,9 @@ class Sessions:
         self._begun = begun
         self._provider_sessions = provider_sessions
         self._secure = urlsplit(settings.issuer).scheme == "https"
-        # The prefix makes the browser refuse the cookie from any other host or without TLS.
-        prefix = "__Host-" if self._secure else ""
-        self._cookie, self._login_cookie = f"{prefix}aauth_person", f"{prefix}aauth_login"
-        self._passkey_cookie = f"{prefix}aauth_passkey"
+        self._cookie, self._login_cookie, self._passkey_cookie = (
+            cookie_name(name, settings.issuer) for name in ("person", "login", "passkey")
+        )
 
     async def who(self, request: Request) -> SignedIn | None:
         """The person of the request; raises `NotSignedIn` for a bad bearer token, None when nobody is signed in."""
@@ -294,6 +293,11 @@ class Sessions:
 def _is_page(request: Request) -> bool:
     path: str = request.scope["path"]
     return path.startswith("/ui/") or path == "/ui"
+
+
+def cookie_name(name: str, issuer: str) -> str:
+    """The prefix makes the browser refuse the cookie from any other host or without TLS."""
+    return f"{'__Host-' if urlsplit(issuer).scheme == 'https' else ''}aauth_{name}"
 
 
 async def json_members(request: Request) -> dict[str, Any]:
