@@ -185,7 +185,9 @@ _PROBLEM: Schema = members({"error": TEXT, "detail": TEXT}, {"type": TEXT})
 _PROBLEM_01: Schema = members({"error": TEXT, "error_description": TEXT})
 
 
-def described(routes: Iterable[BaseRoute], *, title: str, version: str, server: str, browser: Browser) -> dict[str, Any]:
+def described(
+    routes: Iterable[BaseRoute], *, title: str, version: str, server: str, browser: Browser
+) -> dict[str, Any]:
     """The OpenAPI 3.1 document of all routes that say something of themselves."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:

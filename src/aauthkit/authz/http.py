@@ -191,6 +191,7 @@ def _handlers(service: Service) -> dict[Any, Callable[[Request, Exception], Awai
         return await told(request, NotFound("There is nothing at this path."))
 
     async def no_such_method(request: Request, _error: Exception) -> Response:
-        return await told(request, MethodNotAllowed("This path does not take this method.", allowed=methods_at(request)))
+        taken = methods_at(request)
+        return await told(request, MethodNotAllowed("This path does not take this method.", allowed=taken))
 
     return {AAuthError: told, 404: no_such_path, 405: no_such_method}
