@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx2
 
+from tests.person_server.authenticator import PasskeyPerson
 from tests.person_server.world import Person, World, world_at
 
 ROLE, BOSS = "administrator", "boss"
@@ -22,10 +23,10 @@ async def administered_at(state: Path, **options: Any) -> AsyncIterator[World]:
         yield running
 
 
-async def press(person: Person, path: str, **fields: str) -> httpx2.Response:
+async def press(person: Person | PasskeyPerson, path: str, **fields: str) -> httpx2.Response:
     return await person.client.post(path, data=fields | {"csrf_token": await person.csrf()})
 
 
-async def person_id(boss: Person, username: str) -> str:
+async def person_id(boss: Person | PasskeyPerson, username: str) -> str:
     found = (await boss.client.get("/admin/people", params={"q": username})).json()["people"]
     return next(str(each["id"]) for each in found if each["username"] == username)

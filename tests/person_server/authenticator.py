@@ -161,6 +161,10 @@ class PasskeyPerson:
         credential = self.authenticator.get(options.json(), **lies)
         return await self.client.post("/ui/passkeys/confirm", json={"credential": credential}, headers=headers)
 
+    async def post(self, path: str, members: dict[str, Any] | None = None) -> httpx2.Response:
+        """A change as JSON, with the token of the page."""
+        return await self.client.post(path, json=members or {}, headers=await self.headers())
+
     async def username(self) -> str | None:
         me = await self.client.get("/person/me")
         return str(me.json()["username"]) if me.status_code == 200 else None

@@ -48,8 +48,20 @@ async def test_an_approval_is_told_in_a_sentence_with_how_often_it_was_used(worl
         assert (await agent.ask(world.resource().token(agent, "a:write"))).status_code == 200
     told = [row["sentence"] for row in await rows(person.client, kind="request", outcome="approved")]
     assert told == [
-        "mcp-user allowed Backend App to read and write at A resource <b> until 22 Nov 2026, 22:26 UTC, used 3 times"
+        "mcp-user allowed Backend App to read and write at A resource <b>, until 22 Nov 2026, 22:26 UTC, used 3 times"
     ]
+
+
+async def test_an_agent_is_told_of_by_its_name_where_an_event_has_its_identifier_only(world: World) -> None:
+    agent, person = await world.agent(name="Backend App"), await world.person()
+    whose = (await rows(person.client, kind="agent"))[0]["row"]["person_id"]
+    rule = Event(kind=Kind.RULE, outcome=Outcome.SET, person_id=whose, agent=agent.agent_id, detail="ask")
+    await plant(world, rule)
+    told = "mcp-user set a rule about Backend App: ask"
+    found = (await rows(person.client, kind="rule"))[0]
+    assert (found["sentence"], found["row"]["agent_name"]) == (told, "")
+    for form in ("jsonl", "csv"):
+        assert told in (await person.client.get(f"/person/activity.{form}", params={"kind": "rule"})).text
 
 
 async def test_names_and_words_stay_as_they_were(world: World) -> None:

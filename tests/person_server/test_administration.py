@@ -62,7 +62,7 @@ def administrators_endpoints(world: World) -> list[tuple[str, str]]:
 @pytest.mark.attack
 async def test_nobody_else_gets_at_any_of_it(world: World) -> None:
     person, endpoints = await world.person(), administrators_endpoints(world)
-    assert len(endpoints) == 31
+    assert len(endpoints) == 35
     csrf = await person.csrf()
     for method, path in endpoints:
         sent: dict[str, Any] = {}

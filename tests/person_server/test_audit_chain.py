@@ -232,6 +232,17 @@ def test_each_event_has_a_sentence_even_when_hardly_anything_is_known(event: Eve
     assert told[0].isupper() or told.startswith(("an agent", "a resource", "somebody"))
 
 
+def test_a_sentence_has_no_marks_of_markdown_and_names_instead_of_identifiers() -> None:
+    words = {"a:read": "See **who** is [invited](https://evil.example)"}
+    event = Event(
+        kind=Kind.REQUEST, outcome=Outcome.ASKED, agent="aauth:b@x", scope="a:read", scope_words=words, via="c"
+    )
+    told = sentence(event, names={"aauth:b@x": "Backend App", "c": "Shop. Eve allowed"})
+    assert told == (
+        "Backend App asked somebody to be allowed to see who is invited at a resource, for “Shop. Eve allowed”"
+    )
+
+
 def test_the_command_says_what_is_whole_and_fails_for_what_is_not(tmp_path: Path) -> None:
     run = CliRunner()
     state = ["--state", str(tmp_path)]

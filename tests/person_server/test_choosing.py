@@ -50,6 +50,20 @@ async def stored_scope(world: World, pending_id: str) -> str | None:
     return found.granted_scope
 
 
+async def test_a_person_s_own_name_for_an_agent_leads_and_the_agent_s_claim_stays_its_own(
+    world: World, chosen: Choice
+) -> None:
+    pending = await chosen.ask(BOTH)
+    shown = await chosen.look(pending)
+    own_name = shown["agent"]["agent_name"]
+    renamed = await chosen.person.post(f"/person/bindings/{shown['agent_id']}/rename", {"name": "My helper"})
+    assert renamed.status_code == 200
+    page = (await chosen.person.client.get(f"/ui/requests/{shown['pending_id']}")).text
+    lead = page.partition('<p class="lead">')[2].partition("</p>")[0]
+    assert lead.startswith('<strong class="given">My helper</strong>')
+    assert f'<span class="attribution">calls itself</span> <span class="agent-words inline">{own_name}</span>' in lead
+
+
 # Some scopes and not others
 
 

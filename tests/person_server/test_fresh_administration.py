@@ -40,7 +40,7 @@ async def test_every_change_of_an_administrator_asks_who_has_not_proved_who_they
 ) -> None:
     world.pass_time(**STALE)
     csrf, changes = await boss.csrf(), [path for method, path in administrators_endpoints(world) if method == "POST"]
-    assert len(changes) == 18
+    assert len(changes) == 22
     for path in changes:
         if path.startswith("/ui/"):
             answer = await boss.client.post(path, data={"csrf_token": csrf})

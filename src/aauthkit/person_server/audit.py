@@ -11,11 +11,13 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from string import Formatter
 from types import MappingProxyType
+
+from aauthkit.person_server.asking.markdown import plain_line
 
 _LIKE_A_SENTENCE = re.compile(r"""[.,:;!?]\s|[\r\n"“”]""")
 _QUOTATION_MARKS = re.compile(r"""["“”]""")
@@ -117,7 +119,7 @@ SENTENCES: Mapping[tuple[Kind, Outcome], str] = MappingProxyType(
         (Kind.QUESTION, Outcome.DENIED): "{who} declined a question of {agent}{detail}",
         (Kind.QUESTION, Outcome.EXPIRED): "Nobody answered {agent} in time{detail}",
         (Kind.QUESTION, Outcome.REVOKED): "What {agent} asked {person} ended{detail}",
-        (Kind.TOKEN, Outcome.ISSUED): "{agent} received {token} to {scopes} at {resource}{for}{via}{account}{how_long}",
+        (Kind.TOKEN, Outcome.ISSUED): "{agent} received {token} to {scopes}{at}{for}{via}{account}{how_long}",
         (Kind.TOKEN, Outcome.REVOKED): "{who} took back what {agent} received to {scopes} at {resource}{detail}",
         (Kind.REVOCATION, Outcome.RECEIVED): "{who} withdrew a token of {agent}{detail}",
         (Kind.REVOCATION, Outcome.DELIVERED): "{resource} was told that a token is withdrawn{detail}",
@@ -140,6 +142,7 @@ SENTENCES: Mapping[tuple[Kind, Outcome], str] = MappingProxyType(
         (Kind.PASSKEY, Outcome.REMOVED): "{who} removed a passkey{detail}",
         (Kind.PERSON, Outcome.ADDED): "{who} added {person}{detail}",
         (Kind.PERSON, Outcome.CHANGED): "{who} changed what {person} may do{detail}",
+        (Kind.PERSON, Outcome.RENAMED): "{who} renamed {person}{detail}",
         (Kind.PERSON, Outcome.DISABLED): "{who} disabled {person}{detail}",
         (Kind.PERSON, Outcome.APPROVED): "{who} enabled {person} again{detail}",
         (Kind.PROVIDER, Outcome.SET): "{who} trusts an agent provider{detail}",
@@ -200,12 +203,12 @@ class Part:
     whose: str = ""
 
 
-def sentence(event: Event, *, used: int | None = None) -> str:
-    """The event as one plain sentence without a full stop.
+def sentence(event: Event, *, used: int | None = None, names: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The event as one plain sentence without a full stop; ``names`` are of agents it has only the identifiers of.
 
     Words of an agent or a resource that could pass for the end of it, and for another, stand in quotation marks.
     """
-    return "".join(_plain(part) for part in sentence_parts(event, used=used))
+    return "".join(_plain(part) for part in sentence_parts(event, used=used, names=names))
 
 
 def _plain(part: Part) -> str:
@@ -214,12 +217,18 @@ def _plain(part: Part) -> str:
     return "“" + _QUOTATION_MARKS.sub("'", part.text) + "”"
 
 
-def sentence_parts(event: Event, *, used: int | None = None) -> list[Part]:
+def sentence_parts(
+    event: Event, *, used: int | None = None, names: Mapping[str, str] = MappingProxyType({})
+) -> list[Part]:
     """The event as a sentence in pieces; ``used`` is how many tokens an approval led to."""
+    event = replace(event, agent_name=event.agent_name or names.get(event.agent, ""))
     parts: list[Part] = []
     for literal, name, _, _ in Formatter().parse(SENTENCES[event.kind, event.outcome]):
         parts += [Part(text=literal)] if literal else []
-        parts += _PIECES[name](event) if name is not None else []
+        if name == "via":
+            parts += _via(event, names)
+        elif name is not None:
+            parts += _PIECES[name](event)
     if used is not None:
         parts.append(Part(text=", used once" if used == 1 else f", used {used} times"))
     return [part for part in parts if part.text]
@@ -250,12 +259,13 @@ def _resource(event: Event) -> list[Part]:
 def _scopes(event: Event) -> list[Part]:
     scopes = event.scope.split()
     if not scopes:
-        return [Part(text="act for its person" if event.token == "agent" else "act as its person")]
+        return [Part(text="act for its person" if event.token == "agent" else f"act as {event.person or 'its person'}")]
     parts: list[Part] = []
     for place, scope in enumerate(scopes):
         if place:
             parts.append(Part(text=" and " if place == len(scopes) - 1 else ", "))
-        parts.append(Part(text=_as_verb(event.scope_words.get(scope, scope)), whose="resource"))
+        words = plain_line(event.scope_words.get(scope, "")).strip()
+        parts.append(Part(text=_as_verb(words or scope), whose="resource"))
     return parts
 
 
@@ -264,9 +274,16 @@ def _as_verb(words: str) -> str:
     return words[:1].lower() + words[1:] if words[1:2].islower() else words
 
 
+def _via(event: Event, names: Mapping[str, str]) -> list[Part]:
+    parts: list[Part] = []
+    for place, agent in enumerate(event.via.split()):
+        parts += [Part(text=", " if place else ", for "), Part(text=names.get(agent, agent), whose="agent")]
+    return parts
+
+
 def _how_long(event: Event) -> list[Part]:
     once = " once" if event.most_uses == 1 else ""
-    return [Part(text=once + (f" until {in_words(event.until)}" if event.until is not None else ""))]
+    return [Part(text=once + (f", until {in_words(event.until)}" if event.until is not None else ""))]
 
 
 def _after(before: str, text: str, whose: str = "", after: str = "") -> list[Part]:
@@ -280,13 +297,20 @@ _PIECES: Mapping[str, Callable[[Event], list[Part]]] = {
     "resource": _resource,
     "scopes": _scopes,
     "how_long": _how_long,
-    "via": lambda event: _after(", for ", ", ".join(event.via.split()), "agent"),
     "account": lambda event: _after(", for the account ", event.account, "resource"),
+    # An agent token is for no resource in particular.
+    "at": lambda event: [] if event.token == "agent" else [Part(text=" at "), *_resource(event)],
     "for": lambda event: _after(" for ", event.person),
     "token": lambda event: [Part(text=_TOKENS.get(event.token, "a token"))],
     "agent_of_rule": lambda event: _after(" about ", event.agent_name or event.agent, "agent"),
-    "detail": lambda event: _after(": ", event.detail, "quoted"),
+    "detail": lambda event: _after(": ", _detail(event), "quoted"),
 }
+# What is asked and answered is Markdown.
+_TALK = frozenset({Kind.QUESTION, Kind.CLARIFICATION})
+
+
+def _detail(event: Event) -> str:
+    return plain_line(event.detail) if event.kind in _TALK else event.detail
 
 
 # The chain. Each row is hashed together with the hash before it, so anybody who has the rows can follow it; the seal

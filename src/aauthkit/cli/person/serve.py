@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -165,11 +166,7 @@ async def _serve(asked: ServeOptions) -> None:
             server_header=False,
             timeout_graceful_shutdown=_PATIENCE,
         )
-        click.echo(_start_line(asked))
-        for link in links:
-            click.echo(
-                f"Nobody can sign in yet. Open this link, within an hour and once, to make the first passkey:\n{link}"
-            )
+        click.echo(_greeting(asked, links))
         if asked.open_consent:
             click.echo("WARNING: --open-consent: ANYBODY ON THIS MACHINE DECIDES FOR EVERY PERSON.", err=True)
         await Server(config, changes).serve()
@@ -187,13 +184,21 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _start_line(asked: ServeOptions) -> str:
-    mode = " DEVELOPMENT: http and ports are accepted for loopback names;" if asked.development else ""
-    trusted = ", ".join(asked.trusted_resources)
+def _greeting(asked: ServeOptions, links: Sequence[str]) -> str:
+    """What a newcomer takes in at a glance: where it is, who signs in how, and what to do next."""
     people = "passkeys" if asked.oidc_issuer is None else asked.oidc_issuer
     if not has_a_name(asked.issuer):
         people += " (no passkeys: the issuer is an IP address)"
-    return (
-        f"person server and agent provider {asked.issuer} on {asked.listen};{mode} "
-        f"people sign in with: {people}; resources: {trusted}"
-    )
+    lines = [
+        "Person server and agent provider",
+        f"  address    {asked.issuer}  (listens on {asked.listen})",
+        f"  sign in    {people}",
+        f"  resources  {', '.join(asked.trusted_resources)}",
+    ]
+    if asked.development:
+        lines.append("  mode       DEVELOPMENT: http and ports are accepted for loopback names")
+    first = "\nNobody can sign in yet. Make the first passkey here, within an hour and once:"
+    lines += [f"{first}\n  {link}" for link in links]
+    if not links:
+        lines.append(f"\nNext: open {asked.issuer}/ui/ and sign in.")
+    return "\n".join(lines)

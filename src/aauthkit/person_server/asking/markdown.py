@@ -19,6 +19,12 @@ def safe_html(text: str) -> str:
     return nh3.clean(_markdown.render(text), tags=_TAGS, attributes={}, link_rel=None)
 
 
+def plain_line(text: str) -> str:
+    """The same without any marks, for a sentence that is not HTML: what a reader of the line would see."""
+    parts = _markdown.parseInline(text)[0].children or []
+    return "".join(" " if part.type in ("softbreak", "hardbreak") else part.content for part in parts)
+
+
 def safe_line(text: str) -> str:
     """The same of one line, as it may stand inside another."""
     return nh3.clean(_markdown.renderInline(text), tags=_LINE, attributes={}, link_rel=None)

@@ -21,10 +21,12 @@ from aauthkit.person_server.storage import AUTH, PendingRequest, Person, PersonS
 
 @dataclass(frozen=True, kw_only=True)
 class ShownAgent:
-    """An agent as this server knows it; the name is the one it gave itself when it was let in."""
+    """An agent as this server knows it; ``name`` is what it calls itself."""
 
     agent_id: str
     name: str
+    given_name: str | None = None
+    """What this person calls it; None where they gave it no name, and for an agent that is somebody else's."""
     provider: str | None = None
     known_since: float | None = None
     """When its person let it in; None for an intermediary, which nobody did."""
@@ -92,8 +94,8 @@ class Presenting:
             request=request,
             code=self.secrets.code(request.id),
             version=version_of(request),
-            agent=await self._agent(request.agent, request.agent_name, request.agent_issuer),
-            acting_for=tuple([await self._agent(agent) for agent in agents]),
+            agent=await self._agent(request.agent, request.agent_name, request.agent_issuer, of=request.person_id),
+            acting_for=tuple([await self._agent(agent, of=request.person_id) for agent in agents]),
             scopes=await self._scopes(request),
             verified=Verified(
                 metadata=request.resource_words.published,
@@ -105,13 +107,14 @@ class Presenting:
             introduction=await self.introductions.of(request),
         )
 
-    async def _agent(self, agent_id: str, name: str = "", provider: str | None = None) -> ShownAgent:
+    async def _agent(self, agent_id: str, name: str = "", provider: str | None = None, *, of: str) -> ShownAgent:
         known = await self.directory.agent(agent_id)
         if known is None:
             return ShownAgent(agent_id=agent_id, name=name or agent_id, provider=provider)
         return ShownAgent(
             agent_id=agent_id,
             name=name or known.name,
+            given_name=known.given_name if known.person_id == of else None,
             provider=known.provider or self.directory.issuer,
             known_since=known.created_at,
         )

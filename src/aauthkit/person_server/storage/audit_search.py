@@ -123,6 +123,21 @@ class AuditReader:
             found = {row.consent: row.uses for row in await connection.execute(query)}
         return dict.fromkeys(asked, 0) | found
 
+    async def agent_names(self, rows: Iterable[AuditRow]) -> dict[str, str]:
+        """What agents were called that these rows know by their identifiers only, by the newest row with a name."""
+        events = [row.event for row in rows]
+        asked = {agent for event in events for agent in event.via.split()}
+        asked |= {event.agent for event in events if event.agent and not event.agent_name}
+        found: dict[str, str] = {}
+        async with reading(self._engine) as connection:
+            for agent in sorted(asked):
+                # One by one: each is found at the end of its index, however long its history is.
+                query = select(audit.c.agent_name).where(audit.c.agent == agent, audit.c.agent_name != "")
+                newest = query.order_by(*_NEWEST).limit(1)
+                if name := (await connection.execute(newest)).scalar():
+                    found[agent] = name
+        return found
+
     async def verify(self, *, expect: str | None = None) -> Verified:
         """Compute every hash and seal anew, from the first row to the head of this moment."""
         key, found_expected = log_of(self._engine).key, expect == GENESIS

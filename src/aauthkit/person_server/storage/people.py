@@ -43,6 +43,8 @@ class KnownPerson:
     """When they last signed in with a browser; None: never."""
     disabled_at: float | None
     disabled_by: str | None
+    administrator: bool | None
+    """None where this server does not say it: a provider does, or they did not join yet."""
 
 
 class PeopleStore:
@@ -81,11 +83,12 @@ class PeopleStore:
     async def disable(self, person_id: str, *, by: Person) -> tuple[str, ...] | None:
         """The requests that ended with it, for those who wait; None when they are disabled already, or unknown.
 
-        None also for an administrator who is disabled meanwhile: of two who disable each other at once one remains.
+        None also for an administrator who is disabled, or is none any more, meanwhile: of two who disable each other
+        at once one remains.
         """
         now = self._clock.now()
         async with exclusively(self._engine) as connection:
-            if await is_disabled(connection, by.id):
+            if not await administers_still(connection, by):
                 return None
             done = await connection.execute(
                 update(persons)
@@ -122,6 +125,14 @@ async def refuse_disabled(connection: AsyncConnection, person_id: str) -> None:
         raise PolicyDenied(DISABLED)
 
 
+async def administers_still(connection: AsyncConnection, by: Person) -> bool:
+    """Whether an administrator still is one, as far as this server says it: roles are the identity provider's word."""
+    if await is_disabled(connection, by.id):
+        return False
+    query = select(passkey_people.c.administrator).where(passkey_people.c.person_id == by.id)
+    return (await connection.execute(query)).scalar() is not False
+
+
 async def _end_sessions(connection: AsyncConnection, person_id: str) -> None:
     theirs = select(sessions.c.token_hash).where(sessions.c.person_id == person_id)
     await connection.execute(delete(provider_sessions).where(provider_sessions.c.token_hash.in_(theirs)))
@@ -150,4 +161,5 @@ def _known(row: Any) -> KnownPerson:
         signed_in_at=row.signed_in_at,
         disabled_at=row.disabled_at,
         disabled_by=row.disabled_by,
+        administrator=None if row.administrator is None else bool(row.administrator),
     )

@@ -11,6 +11,7 @@ import io
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -93,8 +94,8 @@ class ActivityPages(Showing):
         return RedirectResponse("/ui/activity?kind=token", status_code=303)
 
     async def _told(self, found: Found) -> list[list[Any]]:
-        uses = await self._log.uses(row.event.consent for row in found.rows if _is_approval(row))
-        return [sentence_parts(row.event, used=_used(row, uses)) for row in found.rows]
+        beside = await _beside(self._log, found.rows)
+        return [sentence_parts(row.event, used=_used(row, beside), names=beside.names) for row in found.rows]
 
     async def _standing(self, signed_in: SignedIn, rows: Sequence[AuditRow]) -> dict[int, str]:
         """What became of the person's own tokens on the page, by the number of the row that issued them."""
@@ -113,10 +114,10 @@ class ActivityPages(Showing):
     )
     async def listed(self, request: Request) -> Response:
         found = await self._found(await self._sessions.required(request), request)
-        uses = await self._log.uses(row.event.consent for row in found.rows if _is_approval(row))
+        beside = await _beside(self._log, found.rows)
         head = await self._log.head()
         looked_back_to = when(found.next.at) if found.next is not None and not found.whole else None
-        rows = [_row_json(row, uses) for row in found.rows]
+        rows = [_row_json(row, beside) for row in found.rows]
         after = _written(found.next) or None
         return answer(200, {"rows": rows, "next": after, "looked_back_to": looked_back_to, "head": _head_json(head)})
 
@@ -164,31 +165,43 @@ class ActivityPages(Showing):
         return await self._log.page(wanted, after=_cursor(request.query_params.get("after", "")))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What a sentence says that its row does not: how many tokens approvals led to, and names of agents."""
+
+    uses: Mapping[str, int]
+    names: Mapping[str, str]
+
+
+async def _beside(log: AuditReader, rows: Sequence[AuditRow]) -> Beside:
+    uses = await log.uses(row.event.consent for row in rows if _is_approval(row))
+    return Beside(uses=uses, names=await log.agent_names(rows))
+
+
 async def batches(
-    log: AuditReader, wanted: Filter, write: Callable[[Sequence[AuditRow], Mapping[str, int]], str]
+    log: AuditReader, wanted: Filter, write: Callable[[Sequence[AuditRow], Beside], str]
 ) -> AsyncIterator[str]:
     """An export's text, batch by batch."""
     async for rows in log.all(wanted):
-        uses = await log.uses(row.event.consent for row in rows if _is_approval(row))
-        yield write(rows, uses)
+        yield write(rows, await _beside(log, rows))
 
 
-def json_lines_of(rows: Sequence[AuditRow], uses: Mapping[str, int]) -> str:
-    return "".join(json.dumps(_row_json(row, uses), ensure_ascii=False) + "\n" for row in rows)
+def json_lines_of(rows: Sequence[AuditRow], beside: Beside) -> str:
+    return "".join(json.dumps(_row_json(row, beside), ensure_ascii=False) + "\n" for row in rows)
 
 
 def csv_header() -> str:
     return ",".join(_COLUMNS) + "\r\n"
 
 
-def csv_of(rows: Sequence[AuditRow], uses: Mapping[str, int]) -> str:
+def csv_of(rows: Sequence[AuditRow], beside: Beside) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     for row in rows:
         told: dict[str, Any] = row.members | {
             "time": when(row.at),
             "until": "" if row.event.until is None else when(row.event.until),
-            "sentence": sentence(row.event, used=_used(row, uses)),
+            "sentence": sentence(row.event, used=_used(row, beside), names=beside.names),
             "hash": row.hash,
         }
         writer.writerow([_safe_cell(told[name]) for name in _COLUMNS])
@@ -277,13 +290,14 @@ def _is_own_token(row: AuditRow, person_id: str) -> bool:
     return issued and event.person_id == person_id and event.token in ("auth", "person")
 
 
-def _used(row: AuditRow, uses: Mapping[str, int]) -> int | None:
-    return uses.get(row.event.consent) if _is_approval(row) else None
+def _used(row: AuditRow, beside: Beside) -> int | None:
+    return beside.uses.get(row.event.consent) if _is_approval(row) else None
 
 
-def _row_json(row: AuditRow, uses: Mapping[str, int]) -> dict[str, Any]:
-    used = _used(row, uses)
-    return {"sentence": sentence(row.event, used=used), "used": used, "hash": row.hash, "row": row.members}
+def _row_json(row: AuditRow, beside: Beside) -> dict[str, Any]:
+    used = _used(row, beside)
+    told = sentence(row.event, used=used, names=beside.names)
+    return {"sentence": told, "used": used, "hash": row.hash, "row": row.members}
 
 
 def _head_json(head: Head) -> dict[str, Any]:

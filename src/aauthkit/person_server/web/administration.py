@@ -125,7 +125,9 @@ class AdministrationPages(Administering):
         signed_in = await self.administrator(request)
         one = await self._person(request)
         agents = await self._directory.agents_of(one.id)
-        return self.show_administrator("administration_person.html", signed_in, one=one, agents=agents)
+        return self.show_administrator(
+            "administration_person.html", signed_in, one=one, agents=agents, provider=self._settings.openid is not None
+        )
 
     @page
     async def disable(self, request: Request) -> Response:

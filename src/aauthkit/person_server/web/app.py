@@ -50,6 +50,7 @@ from aauthkit.person_server.sign_in.provider_sessions import ProviderSessions
 from aauthkit.person_server.sign_in.standing import Standings
 from aauthkit.person_server.signing import SigningKeys
 from aauthkit.person_server.storage import DecisionStore, PersonStore, RevocationStore, RuleStore, SessionStore
+from aauthkit.person_server.storage.administrators import AdministratorStore
 from aauthkit.person_server.storage.audit_search import AuditReader
 from aauthkit.person_server.storage.bound import BoundStore
 from aauthkit.person_server.storage.condition import Condition
@@ -73,6 +74,7 @@ from aauthkit.person_server.tokens.resources import Resources
 from aauthkit.person_server.tokens.subagents import SubagentTokens
 from aauthkit.person_server.web.activity import ActivityPages
 from aauthkit.person_server.web.administration import AdministrationPages
+from aauthkit.person_server.web.administrators import AdministratorPages
 from aauthkit.person_server.web.agents import AgentEndpoints
 from aauthkit.person_server.web.api import description
 from aauthkit.person_server.web.consent import ConsentPages
@@ -357,17 +359,21 @@ def create_app(parts: Parts, *, beside: Sequence[BaseRoute] = ()) -> ASGIApp:
 def _for_administrators(
     parts: Parts, sessions: Sessions, rules: RuleStore, revocation: RevocationService
 ) -> list[Route]:
+    people = PeopleStore(parts.engine, parts.clock)
     administration = AdministrationPages(
         parts.settings,
         sessions=sessions,
-        people=PeopleStore(parts.engine, parts.clock),
+        people=people,
         directory=parts.directory,
         revocation=revocation,
         announce=parts.changes.announce,
     )
+    administrators = AdministratorPages(
+        parts.settings, sessions=sessions, people=people, store=AdministratorStore(parts.engine)
+    )
     policy = PolicyPages(parts.settings, sessions=sessions, rules=rules)
     providers = ProviderPages(parts.settings, sessions=sessions, providers=parts.providers)
-    return [*administration.routes(), *policy.routes(), *providers.routes()]
+    return [*administration.routes(), *administrators.routes(), *policy.routes(), *providers.routes()]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,15 @@ REQUEST = members(
         "expires_at": TIME,
     }
 )
-_AGENT = members({"agent_id": TEXT, "agent_name": TEXT, "provider": or_null(TEXT), "known_since": or_null(TIME)})
+_AGENT = members(
+    {
+        "agent_id": TEXT,
+        "agent_name": TEXT,
+        "given_name": or_null(TEXT),
+        "provider": or_null(TEXT),
+        "known_since": or_null(TIME),
+    }
+)
 # What is asked before the request: whether an agent of another provider acts for the person at all.
 _INTRODUCTION = members(
     {
@@ -125,6 +133,7 @@ def _agent(agent: ShownAgent) -> dict[str, Any]:
     return {
         "agent_id": agent.agent_id,
         "agent_name": agent.name,
+        "given_name": agent.given_name,
         "provider": agent.provider,
         "known_since": None if agent.known_since is None else when(agent.known_since),
     }
