@@ -253,6 +253,7 @@ async def test_new_agents_are_told_to_those_who_want_it(world: World) -> None:
 async def test_an_address_that_is_none_for_a_webhook_is_refused(world: World, url: str) -> None:
     person = await world.person()
     assert (await form(person, "webhook", tell="yes", url=url)).status_code == 400
+    assert (await person.post("/person/notification/webhook", {"url": url})).status_code == 400
     assert (await person.client.get("/person/notification")).json() == {"email": None, "webhook": None}
 
 
@@ -278,6 +279,16 @@ async def test_a_redirect_is_a_failure(world: World) -> None:
     assert {call.url for call in world.network.calls} == {HOOK}
 
 
+async def test_a_program_of_the_person_sets_and_ends_a_webhook(world: World) -> None:
+    person = await world.person()
+    first, second = [(await person.post("/person/notification/webhook", {"url": HOOK})).json() for _ in range(2)]
+    assert first["secret"].startswith("whsec_")
+    assert first["secret"] != second["secret"]
+    assert (await person.client.get("/person/notification")).json()["webhook"]["target"] == HOOK
+    assert (await person.post("/person/notification/webhook", {"url": None})).json() == {"secret": None}
+    assert (await person.client.get("/person/notification")).json()["webhook"] is None
+
+
 @pytest.mark.attack
 async def test_only_the_person_changes_where_they_are_told(world: World) -> None:
     person = await world.person()
@@ -286,6 +297,11 @@ async def test_only_the_person_changes_where_they_are_told(world: World) -> None
         assert (await person.client.post(f"/ui/notification/{path}", data=fields)).status_code == 403, path
         assert (await world.browser().post(f"/ui/notification/{path}", data=fields)).status_code == 401, path
     assert (await world.browser().get("/person/notification")).status_code == 401
+    for path, sent in (("webhook", {"url": HOOK}), ("email", {"tell": True}), ("address", {"address": "a@b.example"})):
+        there = f"/person/notification/{path}"
+        assert (await person.client.post(there, json=sent)).status_code == 403, path
+        assert (await world.browser().post(there, json=sent)).status_code == 401, path
+        assert (await person.post(there, {"tell": "yes", "url": 1, "address": []})).status_code == 400, path
     await hooked(person)
     stranger = await world.person("somebody-else")
     assert (await stranger.client.get("/person/notification")).json()["webhook"] is None
@@ -475,6 +491,7 @@ async def test_without_a_mail_server_nobody_is_promised_mail(world: World) -> No
     person = await world.person()
     assert "This server sends no mail." in (await person.client.get("/ui/notification")).text
     assert (await form(person, "email", tell="yes")).status_code == 400
+    assert (await person.post("/person/notification/email", {"tell": True})).status_code == 400
     assert (await form(person, "address", address="a@b.example")).status_code == 400
 
 
