@@ -144,6 +144,25 @@ async def test_a_server_starts_from_a_backup_and_its_tokens_verify(tmp_path: Pat
     assert resource.issuer
 
 
+@pytest.mark.attack
+async def test_a_key_is_copied_for_its_owner_alone_and_over_nothing(tmp_path: Path) -> None:
+    state, copy, elsewhere = tmp_path / "state", tmp_path / "copy", tmp_path / "elsewhere"
+    async with world_at(state):
+        (state / "secret-key").chmod(0o644)
+        assert run("backup", str(copy), "--state", str(state), "--with-key").exit_code == 0
+        assert stat.S_IMODE((copy / "secret-key").stat().st_mode) == 0o600
+        # A folder that somebody else prepared.
+        other = tmp_path / "other"
+        other.mkdir()
+        for name in ("secret-key", "person.part"):
+            elsewhere.write_text("")
+            (other / name).unlink(missing_ok=True)
+            (other / name).symlink_to(elsewhere)
+            run("backup", str(other), "--state", str(state), "--with-key")
+            assert elsewhere.read_bytes() == b""
+            (other / "person.db").unlink(missing_ok=True)
+
+
 async def test_a_backup_without_its_key_opens_nothing(tmp_path: Path) -> None:
     state, copy = tmp_path / "state", tmp_path / "copy"
     async with world_at(state):

@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from aauthkit.agent_provider.storage import AgentStore, RegistrationStore, TicketRefused, TicketStore
+from aauthkit.agent_provider.storage import AgentStore, RegistrationStore, TicketRefused, TicketStore, TooManyTickets
 from aauthkit.clock import FixedClock
 from aauthkit.database import open_database, reading
 from aauthkit.errors import InvalidRequest
@@ -411,6 +411,11 @@ RACES = (
     Race(
         name="an agent has no more items open than it may",
         attempt=lambda s, p, n: succeeds(s.inbox.add(item(p, f"n{n}"), most_open=3), TooManyOpen),
+        wins=3,
+    ),
+    Race(
+        name="a person has no more unused tickets than they may",
+        attempt=lambda s, p, _n: succeeds(s.tickets.make(p, lifetime=timedelta(hours=1), most=3), TooManyTickets),
         wins=3,
     ),
     Race(

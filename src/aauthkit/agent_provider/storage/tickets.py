@@ -18,7 +18,7 @@ from aauthkit.agent_provider.storage.rows import find_agent, insert_agent
 from aauthkit.agent_provider.storage.schema import agent_keys, agents, tickets
 from aauthkit.agent_provider.storage.store import SECRET_BYTES, hashed
 from aauthkit.clock import Clock
-from aauthkit.database import reading, writing
+from aauthkit.database import one_at_a_time, reading, writing
 
 
 class TicketRefused(Exception):
@@ -54,6 +54,7 @@ class TicketStore:
         ticket = secrets.token_urlsafe(SECRET_BYTES)
         now = self._clock.now()
         async with writing(self._engine) as connection:
+            await one_at_a_time(connection, "tickets", person_id)
             unused = select(func.count()).select_from(tickets).where(self._good(), tickets.c.person_id == person_id)
             if most is not None and int((await connection.execute(unused)).scalar_one()) >= most:
                 raise TooManyTickets

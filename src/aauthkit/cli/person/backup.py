@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-import shutil
 import sqlite3
 from pathlib import Path
 
@@ -31,15 +31,15 @@ def backup(target: Path, state: Path, database: str | None, with_key: bool) -> N
     source = state / DATABASE_FILE if database is None else Path(make_url(database).database or "")
     if not source.exists():
         raise ConfigurationError(f"There is no database {source.name} in {state}.")
-    copy = target / DATABASE_FILE
-    if copy.exists():
-        raise ConfigurationError(f"{copy} is there already; name a new folder.")
+    copy, key = target / DATABASE_FILE, state / SEALING_KEY_FILE
+    for made in (copy, *([target / SEALING_KEY_FILE] if with_key else [])):
+        if os.path.lexists(made):
+            raise ConfigurationError(f"{made} is there already; name a new folder.")
     target.mkdir(parents=True, exist_ok=True, mode=0o700)
     _copy(source, copy)
     click.echo(f"{copy}: {copy.stat().st_size} bytes")
-    key = state / SEALING_KEY_FILE
     if with_key and key.exists():
-        shutil.copy2(key, target / SEALING_KEY_FILE)
+        _new_file(target / SEALING_KEY_FILE, key.read_bytes())
         click.echo(f"{target / SEALING_KEY_FILE}: whoever has this folder has the server's keys")
         return
     click.echo(f"the key is not in it: a server started from it needs {SEALING_KEY_VARIABLE} or the file {key.name}")
@@ -49,13 +49,19 @@ def _copy(source: Path, copy: Path) -> None:
     """One consistent copy; whole, or not under its name."""
     part = copy.with_suffix(".part")
     part.unlink(missing_ok=True)
-    part.touch(mode=0o600)
+    _new_file(part, b"")
     connection = sqlite3.connect(source, timeout=60)
     try:
         connection.execute("VACUUM INTO ?", (str(part),))
     finally:
         connection.close()
     part.rename(copy)
+
+
+def _new_file(path: Path, content: bytes) -> None:
+    """For its owner alone from the first byte on, and never where a link of somebody else's leads."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
 
 
 def _pg_dump(database: str, target: Path) -> str:
