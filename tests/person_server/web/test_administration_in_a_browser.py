@@ -37,6 +37,8 @@ async def test_an_administrator_finds_the_way_around(browser: Browser, tmp_path:
         await page.get_by_role("button", name="Disable other-user").click()
         await page.get_by_role("button", name="Enable again").wait_for()
         await look(page, f"{how}-administration-person")
+        await page.get_by_role("button", name="Enable again").click()
+        await page.get_by_role("button", name="Disable other-user").wait_for()
         await page.get_by_role("link", name="Administration").click()
         await page.get_by_role("link", name="Agents of the organisation").click()
         await look(page, f"{how}-administration-agents")
@@ -57,3 +59,20 @@ async def test_an_administrator_finds_the_way_around(browser: Browser, tmp_path:
         await page.get_by_role("button", name="Trust it").click()
         await page.get_by_role("button", name="Look again").wait_for()
         await look(page, f"{how}-administration-providers")
+        await page.get_by_role("link", name="Administration").first.click()
+        await page.get_by_role("link", name="Enrolment tickets").click()
+        await page.get_by_label("For whom").fill("other-user")
+        await page.get_by_role("button", name="Make a ticket").click()
+        ticket = await page.locator("#ticket").inner_text()
+        await page.get_by_role("cell", name="other-user").wait_for()
+        await look(page, f"{how}-administration-ticket")
+        came = await Agent(stage.world).register(name="Helper", ticket=ticket)
+        assert came.status_code == 200, came.text
+        await page.goto(page.url.partition("/ui/")[0] + "/ui/administration/agents?q=Helper")
+        await page.get_by_role("link", name="other-user").wait_for()
+        # At 360 px no table is wider than the page; `look` measures it at this device's width.
+        await page.set_viewport_size({"width": 360, "height": 800})
+        for there in ("agents", "people", "policy", "providers"):
+            await page.goto(page.url.partition("/ui/")[0] + f"/ui/administration/{there}")
+            wide = "[...document.querySelectorAll('table')].every(each => each.scrollWidth <= 360)"
+            assert await page.evaluate(wide), there
