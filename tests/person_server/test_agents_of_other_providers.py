@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -149,6 +150,22 @@ async def test_what_else_it_asked_for_is_its_persons_once_it_is_let_in(world: Wo
     assert (await bob.client.get("/consent", params={"code": second.json()["code"]})).status_code == 404
 
 
+async def test_a_newcomer_withdraws_its_request__7_5_2_3(world: World, provider: Provider) -> None:
+    agent, alice = provider.agent(world), await world.person("alice")
+    met = await agent.meets()
+    assert (await agent.signed("DELETE", urlsplit(met.headers["location"]).path)).status_code == 204
+    assert (await alice.client.get("/consent", params={"code": met.json()["code"]})).status_code == 404
+    assert (await agent.poll(met.headers["location"])).status_code == 410
+
+
+async def test_nobody_comes_in_time(world: World, provider: Provider) -> None:
+    agent = provider.agent(world)
+    met = await agent.meets()
+    world.pass_time(minutes=11)
+    assert refused(await agent.poll(met.headers["location"])) == (408, "expired")
+    assert (await agent.meets()).status_code == 202
+
+
 @pytest.mark.conformance("11:§13.14-2", "11:§13.14-3")
 async def test_a_revoked_agent_comes_back_by_its_person_and_by_nobody_else(world: World, provider: Provider) -> None:
     alice, bob = await world.person("alice"), await world.person("bob")
@@ -198,7 +215,9 @@ async def test_administrators_see_and_revoke_it_like_any_other(world: World, pro
     agent = await bound(world, provider, await world.person("alice"))
     boss = await world.person(BOSS)
     found = (await boss.client.get("/admin/agents", params={"q": "alice"})).json()
-    assert [(each["agent_id"], each["person"]) for each in found["agents"]] == [(agent.agent_id, "alice")]
+    [each] = found["agents"]
+    assert (each["agent_id"], each["provider"], each["person"]) == (agent.agent_id, ELSEWHERE, "alice")
+    assert ELSEWHERE in (await boss.client.get("/ui/administration/agents")).text
     assert (await boss.post(f"/admin/agents/{agent.agent_id}/revoke")).status_code == 200
     assert refused(await agent.meets()) == (403, "agent_revoked")
     people = (await boss.client.get("/admin/people")).json()["people"]

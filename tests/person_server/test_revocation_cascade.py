@@ -128,6 +128,15 @@ async def test_the_records_own_exp_counts_when_the_caller_names_an_earlier_one(w
         assert not await found.store.is_revoked(ISSUER, "a-1")
 
 
+async def test_an_agent_is_revoked_again_when_what_became_of_it_is_forgotten(world: World) -> None:
+    async with records(world) as found:
+        for handle in ("one", "two"):
+            await found.store.revoke_agent(ISSUER, AGENT, person_id=found.person_id, handle_hash=handle)
+            assert await found.store.is_agent_revoked(ISSUER, AGENT)
+            world.pass_time(days=3)
+            await found.store.forget()
+
+
 # Downstream
 
 

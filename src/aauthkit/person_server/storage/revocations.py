@@ -248,7 +248,11 @@ class RevocationStore:
             known = await _cascade(connection, Kind.AGENT, issuer, agent)
             if known is not None:
                 return await self._again(connection, known)
-            await connection.execute(insert(revoked_agents).values(agent_issuer=issuer, agent=agent, revoked_at=now))
+            # What became of an earlier one is forgotten after a day; that it was revoked is not.
+            if not await _is_agent_revoked(connection, issuer, agent):
+                await connection.execute(
+                    insert(revoked_agents).values(agent_issuer=issuer, agent=agent, revoked_at=now)
+                )
             await connection.execute(
                 delete(consents).where(consents.c.agent == agent, consents.c.person_id == person_id)
             )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Text, and_, column, func, select, tuple_, values
+from sqlalchemy import Text, and_, column, func, select, values
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from aauthkit.database import reading
@@ -80,14 +80,15 @@ class UseStore:
         """How many sub-agents were seen under each parent; those without any are left out."""
         found: dict[str, int] = {}
         async with reading(self._engine) as connection:
-            for start in range(0, len(parents), _MANY):
-                some = parents[start : start + _MANY]
-                query = (
-                    select(agent_tokens.c.parent_agent, func.count(agent_tokens.c.agent.distinct()))
-                    .where(tuple_(agent_tokens.c.issuer, agent_tokens.c.parent_agent).in_(some))
-                    .group_by(agent_tokens.c.parent_agent)
-                )
-                found |= {str(parent): int(count) for parent, count in await connection.execute(query)}
+            for issuer, of_one in _by_issuer(parents).items():
+                for start in range(0, len(of_one), _MANY):
+                    some = of_one[start : start + _MANY]
+                    query = (
+                        select(agent_tokens.c.parent_agent, func.count(agent_tokens.c.agent.distinct()))
+                        .where(agent_tokens.c.issuer == issuer, agent_tokens.c.parent_agent.in_(some))
+                        .group_by(agent_tokens.c.parent_agent)
+                    )
+                    found |= {str(parent): int(count) for parent, count in await connection.execute(query)}
         return found
 
     async def sub_agents_of(self, named: Named, *, most: int) -> list[SubAgentSeen]:
@@ -123,6 +124,13 @@ class UseStore:
         )
         query = select(table).where(table.c.jti.in_(select(newest).select_from(named)))
         return [(row.agent, _use(row)) for row in await connection.execute(query)]
+
+
+def _by_issuer(agents: Iterable[Named]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for issuer, agent in agents:
+        found.setdefault(issuer, []).append(agent)
+    return found
 
 
 def _use(row: Any) -> Use:

@@ -122,7 +122,7 @@ class Callers:
         if known is None:
             if not self._may_be_let_in(verified, token):
                 raise PolicyDenied(_NOT_BOUND)
-            await self._accept(token)
+            # Its token is not written down yet: nothing rests on it, and a stranger makes us keep as little as can be.
             return _newcomer(token)
         if known.revoked:
             raise AgentRevoked("This agent was revoked by its person.")

@@ -58,9 +58,9 @@ class PersonTokenEndpoint:
             subagent_token=request.subagent_token,
             newcomers=True,
         )
-        await self._note(requester, resource)
         if requester.newcomer:
             return await self._defer(requester, resource, request.terms)
+        await self._note(requester, resource)
         stands = await self.standings.stands(requester.person_id)
         terms = request.terms if stands else request.terms.signing_in_anew()
         granted = await self._at_once(requester, resource, terms)

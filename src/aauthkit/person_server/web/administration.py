@@ -44,6 +44,8 @@ _PEOPLE = members({"people": list_of(_PERSON), "found": COUNT})
 _AGENT = members(
     {
         "agent_id": TEXT,
+        # Null for the provider in this process.
+        "provider": or_null(TEXT),
         "agent_name": TEXT,
         "given_name": or_null(TEXT),
         "person_id": TEXT,
@@ -291,6 +293,7 @@ def _person_json(one: KnownPerson, agents: int) -> dict[str, Any]:
 def _agent_json(agent: KnownAgent, person: str) -> dict[str, Any]:
     return {
         "agent_id": agent.agent_id,
+        "provider": agent.provider,
         "agent_name": agent.name,
         "given_name": agent.given_name,
         "person_id": agent.person_id,
