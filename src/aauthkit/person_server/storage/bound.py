@@ -17,18 +17,17 @@ from sqlalchemy import ColumnElement, Select, and_, func, insert, or_, select, u
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aauthkit.database import reading, writing
-from aauthkit.person_server.asking.states import OPEN, State
+from aauthkit.person_server.asking.states import OPEN
 from aauthkit.person_server.audit import Event, Kind, Outcome
 from aauthkit.person_server.storage import audit
 from aauthkit.person_server.storage.records import NOBODY, PendingRequest
-from aauthkit.person_server.storage.requests import move, pending
+from aauthkit.person_server.storage.requests import deny, pending
 from aauthkit.person_server.storage.revocations import end_requests, exclusively, forget_revocation, tell
 from aauthkit.person_server.storage.schema import pending_requests
 from aauthkit.person_server.storage.schema.bound import bound_agents
 from aauthkit.person_server.storage.schema.revocation import revoked_agents
 from aauthkit.person_server.storage.schema.trusted import trusted_providers
 from aauthkit.person_server.storage.store import Store
-from aauthkit.person_server.storage.telling import of_request
 
 # `ended_by` of what somebody else looked at when the agent was let in.
 _BINDING = "agent's binding to somebody"
@@ -179,26 +178,13 @@ class BoundStore(Store):
 
     async def turn_away(self, pending_id: str, person_id: str, *, answer_text: str | None) -> bool:
         """The person does not want the agent, so their request of it is denied; False when that is too late."""
-        now = self._clock.now()
         async with exclusively(self._engine) as connection:
             request = await self._open(connection, pending_id, person_id)
             if request is None or await self._owner(connection, request) is not None:
                 return False
-            await move(
-                connection,
-                pending_id,
-                State.DENIED,
-                still_open_at=now,
-                outcome=State.DENIED,
-                decided_at=now,
-                decided_by=person_id,
-                answer_text=answer_text,
-            )
-            await audit.append(
-                connection,
-                _told(Outcome.DENIED, request.agent, person_id, _of(request.agent_issuer)),
-                of_request(request, Outcome.DENIED, detail=answer_text or ""),
-            )
+            await deny(connection, pending_id, now=self._clock.now(), decided_by=person_id, answer_text=answer_text)
+            turned_away = _told(Outcome.DENIED, request.agent, person_id, _of(request.agent_issuer))
+            await audit.append(connection, turned_away)
             return True
 
     async def let_in_again(self, agent_id: str, person_id: str) -> bool:

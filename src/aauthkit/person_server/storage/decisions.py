@@ -35,7 +35,7 @@ from aauthkit.person_server.storage.records import (
     IssuedToken,
     PendingRequest,
 )
-from aauthkit.person_server.storage.requests import RequestStore, move, pending
+from aauthkit.person_server.storage.requests import RequestStore, deny, move, pending
 from aauthkit.person_server.storage.revocations import Depends, refuse_revoked
 from aauthkit.person_server.storage.schema import pending_requests
 from aauthkit.person_server.storage.telling import Names, approval_of, decider, of_request, of_token
@@ -90,24 +90,10 @@ class DecisionStore(RequestStore, ConsentStore, IssuedStore, GuessStore):
             return True
 
     async def deny(self, pending_id: str, *, decided_by: str, answer_text: str | None) -> bool:
-        now = self._clock.now()
         async with writing(self._engine) as connection:
-            moved = await move(
-                connection,
-                pending_id,
-                State.DENIED,
-                still_open_at=now,
-                outcome=State.DENIED,
-                decided_at=now,
-                decided_by=decided_by,
-                answer_text=answer_text,
+            return await deny(
+                connection, pending_id, now=self._clock.now(), decided_by=decided_by, answer_text=answer_text
             )
-            request = await pending(connection, pending_requests.c.id == pending_id) if moved else None
-            if request is not None:
-                actor = decider(decided_by, request.person_id)
-                told = of_request(request, Outcome.DENIED, actor=actor, detail=answer_text or "")
-                await audit.append(connection, told)
-            return moved
 
     async def deliver(
         self,

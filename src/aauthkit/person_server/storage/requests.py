@@ -31,7 +31,7 @@ from aauthkit.person_server.storage.records import (
 )
 from aauthkit.person_server.storage.schema import pending_requests
 from aauthkit.person_server.storage.store import Store
-from aauthkit.person_server.storage.telling import ENDS, of_request
+from aauthkit.person_server.storage.telling import ENDS, decider, of_request
 from aauthkit.tokens.resource import ResourceInteraction
 
 # Requests closed in one look, each with its row in the log: some milliseconds, for which other writers wait.
@@ -266,6 +266,27 @@ async def move(
         ]
     moved = await connection.execute(update(pending_requests).where(*guard).values(state=target, **values))
     return moved.rowcount == 1
+
+
+async def deny(
+    connection: AsyncConnection, pending_id: str, *, now: float, decided_by: str, answer_text: str | None
+) -> bool:
+    """The person said no, and it is told; False when it is too late or already decided."""
+    moved = await move(
+        connection,
+        pending_id,
+        State.DENIED,
+        still_open_at=now,
+        outcome=State.DENIED,
+        decided_at=now,
+        decided_by=decided_by,
+        answer_text=answer_text,
+    )
+    request = await pending(connection, pending_requests.c.id == pending_id) if moved else None
+    if request is not None:
+        actor = decider(decided_by, request.person_id)
+        await audit.append(connection, of_request(request, Outcome.DENIED, actor=actor, detail=answer_text or ""))
+    return moved
 
 
 async def tell_end(connection: AsyncConnection, pending_id: str, target: State, *, detail: str = "") -> None:
