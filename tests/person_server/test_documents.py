@@ -65,6 +65,7 @@ async def test_a_request_is_shown_with_the_words_of_who_asks_and_of_the_resource
         "agent": {
             "agent_id": agent.agent_id,
             "agent_name": "backend",
+            "given_name": None,
             "provider": ISSUER,
             "known_since": datetime.fromtimestamp(now, UTC).isoformat(),
         },
