@@ -39,7 +39,18 @@ SILENT = {
     "POST /ui/join/{token}/options": "a challenge is made",
 }
 # These need a mail server; the store writes down both.
-IN_TEST_NOTIFICATION = {"POST /ui/notification/address", "POST /ui/notification/confirm"}
+IN_TEST_NOTIFICATION = {
+    "POST /ui/notification/address",
+    "POST /ui/notification/confirm",
+    "POST /person/notification/address",
+}
+# These are for servers without an identity provider.
+IN_TEST_ADMINISTRATORS = {
+    "POST /ui/administration/people/{id}/administrator",
+    "POST /admin/people/{id}/administrator",
+    "POST /ui/administration/people/{id}/name",
+    "POST /admin/people/{id}/rename",
+}
 # These need an authenticator.
 IN_TEST_PASSKEYS = {
     "POST /ui/passkeys/sign-in",
@@ -367,6 +378,14 @@ STEPS: dict[str, tuple[str, Step]] = {
     "POST /ui/revoke": ("agent revoked", pressing("/ui/revoke", _agent_id, agent_id="{}")),
     "POST /ui/tokens/revoke": ("token revoked", pressing("/ui/tokens/revoke", ALLOWED, jti="{}")),
     "POST /ui/withdraw": ("consent withdrawn", pressing("/ui/withdraw", _consent, consent_id="{}")),
+    "POST /person/notification/email": (
+        "setting changed",
+        posting("/person/notification/email", _agent_id, tell=False),
+    ),
+    "POST /person/notification/webhook": (
+        "setting changed",
+        posting("/person/notification/webhook", _agent_id, url=None),
+    ),
     "POST /ui/notification/email": ("setting changed", pressing("/ui/notification/email", _agent_id, tell="no")),
     "POST /ui/notification/webhook": ("setting changed", pressing("/ui/notification/webhook", _agent_id, tell="no")),
     "POST /ui/administration/people/{id}/disable": (
@@ -434,6 +453,6 @@ async def test_every_endpoint_that_changes_something_is_walked(world: World) -> 
         for method in route.methods or ()
         if method not in ("GET", "HEAD")
     }
-    walked = {*STEPS, *SILENT, *IN_TEST_PASSKEYS, *IN_TEST_NOTIFICATION}
+    walked = {*STEPS, *SILENT, *IN_TEST_PASSKEYS, *IN_TEST_NOTIFICATION, *IN_TEST_ADMINISTRATORS}
     assert found - walked == set(), "give it a step in STEPS, and the store a row (person_server/storage/audit.py)"
     assert walked - found == set(), "these are gone"
