@@ -164,14 +164,15 @@ def test_times_and_limits_of_the_person_server_are_those_set() -> None:
     assert set_to["setup_time"] == timedelta(hours=1)
     assert "| an invitation | 1 day |" in told
     assert set_to["invitation_time"] == timedelta(days=1)
-    assert "20 failed passkeys an address in ten minutes" in told
+    assert "20 failed passkeys an\naddress in ten minutes" in told
     assert (set_to["failed_sign_ins"], set_to["failed_sign_in_window"]) == (20, timedelta(minutes=10))
     assert "| an enrolment waits for approval | 30 minutes |" in told
     assert ProviderSettings.registration_lifetime == timedelta(minutes=30)
     assert "10 wrong codes a person in ten minutes, 60 enrolments an address in a minute" in told
     assert (set_to["wrong_codes"], set_to["wrong_code_window"]) == (10, timedelta(minutes=10))
     assert ProviderSettings.enrolments_a_minute == 60
-    assert "100 resources an\nagent in a day" in told
+    assert "60 agent tokens\nand 300 other tokens an agent in a minute, 100 resources an agent in a day" in told
+    assert (ProviderSettings.renewals_a_minute, set_to["tokens_a_minute"]) == (60, 300)
     assert set_to["most_resources"] == 100
     assert "| an agent has to answer its person's question | 2 minutes, five questions a request |" in told
     assert (set_to["clarification_time"], set_to["clarification_rounds"]) == (timedelta(minutes=2), 5)

@@ -31,6 +31,8 @@ class ProviderSettings:
     """Unused tickets a person: more than anybody sets up at once, few enough to look through."""
     enrolments_a_minute: int = 60
     """For one address: far above any honest start, and what keeps the waiting list readable."""
+    renewals_a_minute: int = 60
+    """Agent tokens of one agent, its sub-agents' included. One holds for hours; each is a row in the audit log."""
 
     def __post_init__(self) -> None:
         try:

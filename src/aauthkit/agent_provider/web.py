@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from aauthkit.addresses import counted_as
 from aauthkit.agent_provider.enrolment import (
     AgentProvider,
     Enrolled,
@@ -23,7 +24,7 @@ from aauthkit.agent_provider.enrolment import (
     stable_key_of,
     sub_agent_key_of,
 )
-from aauthkit.agent_provider.limits import AddressLimit
+from aauthkit.agent_provider.limits import MinuteLimit
 from aauthkit.clock import Clock
 from aauthkit.describing import ANY_OBJECT, METADATA, TEXT, TIME, URL, Caller, describes, members, or_null, text, words
 from aauthkit.drafts import DRAFT_11, DRAFTS, Draft
@@ -54,7 +55,17 @@ _WAITING = members({"status": words("pending"), "expires_at": TIME}, {"code": TE
 
 def routes(provider: AgentProvider, verifier: RequestVerifier, clock: Clock) -> list[Route]:
     """The endpoints. `verifier` admits the scheme `jkt-jwt` and nothing else."""
-    endpoints = _Endpoints(provider, verifier, AddressLimit(provider.settings.enrolments_a_minute, clock))
+    settings = provider.settings
+    endpoints = _Endpoints(
+        provider,
+        verifier,
+        enrolments=MinuteLimit(
+            settings.enrolments_a_minute, clock, "Too many enrolments from this address; wait a little."
+        ),
+        renewals=MinuteLimit(
+            settings.renewals_a_minute, clock, "Too many agent tokens for this agent; one holds for hours."
+        ),
+    )
     return [
         Route("/.well-known/aauth-agent.json", endpoints.metadata, methods=["GET"]),
         Route("/register", endpoints.register, methods=["POST"]),
@@ -65,10 +76,13 @@ def routes(provider: AgentProvider, verifier: RequestVerifier, clock: Clock) -> 
 
 
 class _Endpoints:
-    def __init__(self, provider: AgentProvider, verifier: RequestVerifier, limit: AddressLimit) -> None:
+    def __init__(
+        self, provider: AgentProvider, verifier: RequestVerifier, *, enrolments: MinuteLimit, renewals: MinuteLimit
+    ) -> None:
         self._provider = provider
         self._verifier = verifier
-        self._limit = limit
+        self._enrolments = enrolments
+        self._renewals = renewals
 
     @describes("The agent provider's metadata", Caller.ANYBODY, {200: METADATA})
     async def metadata(self, _request: Request) -> Response:
@@ -76,7 +90,7 @@ class _Endpoints:
 
     @describes("Enrol an agent", Caller.ENROLLING, {200: _AGENT_TOKEN, 202: _WAITING}, takes=_ENROLMENT, refuses=(429,))
     async def register(self, request: Request) -> Response:
-        self._limit.admit(request.client.host if request.client else "")
+        self._enrolments.admit(counted_as(request.client.host if request.client else ""))
         verified = await self._verified(request)
         members = json_object(verified.message.body or b"")
         request.state.draft = _draft_of(members) or request.state.draft
@@ -88,14 +102,23 @@ class _Endpoints:
         handle = request.path_params["handle"]
         return self._answer(await self._provider.poll(verified, handle), handle=handle)
 
-    @describes("A fresh agent token, for a fresh key", Caller.ENROLLING, {200: _AGENT_TOKEN}, takes=_REFRESH)
+    @describes(
+        "A fresh agent token, for a fresh key", Caller.ENROLLING, {200: _AGENT_TOKEN}, takes=_REFRESH, refuses=(429,)
+    )
     async def refresh(self, request: Request) -> Response:
         verified = await self._verified(request)
+        self._renewals.admit(delegation_of(verified).stable_key.thumbprint)
         members = json_object(verified.message.body or b"", empty_is={})
         request.state.draft = _draft_of(members) or request.state.draft
         return self._answer(await self._provider.refresh(verified, _draft_of(members)))
 
-    @describes("An agent token for a sub-agent (§10.2)", Caller.ENROLLING, {200: _AGENT_TOKEN}, takes=_SUB_AGENT)
+    @describes(
+        "An agent token for a sub-agent (§10.2)",
+        Caller.ENROLLING,
+        {200: _AGENT_TOKEN},
+        takes=_SUB_AGENT,
+        refuses=(429,),
+    )
     async def sub_agent(self, request: Request) -> Response:
         """The parent signs as for `/refresh` and names the sub-agent and its key; a repeat renews the token."""
         verified = await self._verifier.verify(request)
@@ -105,6 +128,7 @@ class _Endpoints:
         members = json_object(verified.message.body or b"")
         if _draft_of(members) not in (None, DRAFT_11):
             raise InvalidRequest("Sub-agents are draft 11's.")
+        self._renewals.admit(delegation_of(verified).stable_key.thumbprint)
         wanted = SubAgentRequest(
             discriminator=text_member(members, "sub_agent", longest=_LONGEST_DISCRIMINATOR, required=True) or "",
             key=sub_agent_key_of(members.get("sub_agent_pub")),

@@ -79,6 +79,11 @@ class PersonServerSettings:
     name: str = "aauthkit person server"
     most_resources: int = 100
     """At how many resources one agent may ask to act within ``remembered``; each keeps a directed `sub` (§7.1)."""
+    tokens_a_minute: int = 300
+    """Person and auth tokens of one agent: one holds for an hour, so this is hundreds of resources at once.
+
+    Each is a row in the audit log, which is one chain.
+    """
     open_consent: bool = False
     """Anybody on this machine decides for the person. For test harnesses; loopback only."""
     decision_time: timedelta = timedelta(minutes=10)

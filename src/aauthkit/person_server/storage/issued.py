@@ -41,6 +41,17 @@ class IssuedStore(Store):
             return None
         return IssuedPersonToken(**{name: getattr(row, name) for name in IssuedPersonToken.__dataclass_fields__})
 
+    async def issued_since(self, agent_issuer: str, agent: str, since: float) -> int:
+        """How many tokens were issued to the agent after that moment."""
+        counts = [
+            select(func.count()).where(
+                table.c.agent_issuer == agent_issuer, table.c.agent == agent, table.c.issued_at > since
+            )
+            for table in (issued_tokens, person_tokens)
+        ]
+        async with reading(self._engine) as connection:
+            return sum([(await connection.execute(count)).scalar_one() for count in counts])
+
     async def issued_for(self, person_id: str, *, limit: int = 200) -> list[IssuedToken]:
         query = (
             select(issued_tokens)

@@ -18,6 +18,7 @@ from aauthkit.errors import (
     ExpiredPresentedToken,
     ExpiredSubagentToken,
     ExpiredUpstreamToken,
+    RateLimited,
 )
 from aauthkit.keys import PrivateKey
 from aauthkit.person_server.settings import IDENTITY_SCOPES, PersonServerSettings
@@ -38,6 +39,7 @@ from aauthkit.tokens.claims import new_jti, scope_values
 from aauthkit.tokens.person import build_person_token
 
 _log = logging.getLogger("aauthkit.person_server")
+_MINUTE = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +107,7 @@ class TokenIssuer:
 
     async def person_token(self, requester: Requester, resource: str) -> tuple[Granted, IssuedPersonToken]:
         """§7.1.2: for one resource and one key, ending with the first of the tokens it rests on."""
+        await self._admit(requester)
         now = int(self._clock.now())
         expires_at = self._end(requester, now, DRAFT_11.person_token_lifetime.total_seconds())
         sub = await self._decisions.directed_subject(requester.person_id, resource)
@@ -141,6 +144,7 @@ class TokenIssuer:
 
     async def auth_token(self, requester: Requester, grant: Grant) -> tuple[Granted, IssuedToken]:
         """§9.4.1: it outlives neither the agent token, the presented token, nor the authorization it extends."""
+        await self._admit(requester)
         now, draft = int(self._clock.now()), grant.draft
         expires_at = self._end(requester, now, draft.auth_token_lifetime.total_seconds(), grant.presented)
         sub = await self._subject(requester, grant)
@@ -190,6 +194,13 @@ class TokenIssuer:
             "auth token made: jti=%s agent=%s resource=%s scope=%s", jti, requester.agent, grant.resource, grant.scope
         )
         return Granted(kind=AUTH, token=token, expires_in=expires_at - now), record
+
+    async def _admit(self, requester: Requester) -> None:
+        """Raises `RateLimited`. Nobody else is locked out: whose key it is was proved before."""
+        since = self._clock.now() - _MINUTE
+        issued = await self._decisions.issued_since(requester.token.issuer, requester.agent, since)
+        if issued >= self._settings.tokens_a_minute:
+            raise RateLimited("Too many tokens for this agent; one holds for up to an hour.", retry_after=60)
 
     async def _subject(self, requester: Requester, grant: Grant) -> str | None:
         if grant.presented is not None:
