@@ -59,7 +59,7 @@ interop: setup peers ## tests with other people's implementations, each in a pro
 
 single: setup chromium ## tests of one real thing: a page in a browser
 	@echo "single: the pages in a browser"
-	@$(BIN)/python -m pytest -q -m "browser and not system" --ignore tests/person_server/web
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "browser and not system" --ignore tests/person_server/web
 	@echo "single: the person server's pages in a browser (async, so in a process of their own)"
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m browser tests/person_server/web
 
