@@ -31,8 +31,8 @@ from tests.person_server.world import World, world_at
 
 load_all_checks()
 
-# Two of many: a run of all tests has a minute for this; `make test-long` takes the long profile.
-_EXAMPLES = max(2, (settings.default.max_examples if settings.default else 60) // 20)
+# For each of a hundred operations: a run of all tests has half a minute for this, `make test-long` some minutes.
+_EXAMPLES = max(2, (settings.default.max_examples if settings.default else 60) // 250)
 # All that can hold here. Of the rest `positive_data_acceptance` takes for granted that whatever the document allows is
 # accepted, and no schema says which code, handle or issuer exists; `use_after_free`, `ensure_resource_availability` and
 # `object_level_authorization` follow links between operations, which the document has none of; `ignored_auth` calls
