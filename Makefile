@@ -37,6 +37,8 @@ test: lint unit interop single database system ## everything: lint, unit tests, 
 test-long: setup chromium keycloak ## unit tests with many more examples, fuzzing (FUZZ_SECONDS=20 a target), every suite with Keycloak
 	@echo "test-long: property tests with the long profile"
 	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not system and not wire and not browser and not interop and not postgresql"
+	@echo "test-long: what people and agents do, on PostgreSQL"
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not browser" --database postgresql $(addprefix tests/person_server/test_,token.py interaction.py auth_token_11.py revocation_cascade.py sessions.py)
 	@echo "test-long: coverage-guided fuzzing"
 	@scripts/fuzz.sh
 	@echo "test-long: the system suites whole, with tokens from Keycloak"
@@ -63,11 +65,9 @@ single: setup chromium ## tests of one real thing: a page in a browser
 	@echo "single: the person server's pages in a browser (async, so in a process of their own)"
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m browser tests/person_server/web
 
-database: setup ## the storage contract and the main flows on a real PostgreSQL, started for the run (scripts/postgresql.sh)
+database: setup ## the storage contract on a real PostgreSQL, started for the run (scripts/postgresql.sh)
 	@echo "database: the storage contract on PostgreSQL"
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m postgresql
-	@echo "database: what people and agents do, on PostgreSQL"
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not browser" --database postgresql $(addprefix tests/person_server/test_,token.py interaction.py auth_token_11.py revocation_cascade.py sessions.py)
 
 system: setup chromium keycloak ## tests against the running system, one fresh system a mode
 	@echo "system: tests against real processes, mode by mode"
