@@ -47,6 +47,8 @@ _MAX_STREAMS = 100
 # Envoy reads past stray bytes after a chunk unless told not to; whoever stands before it may read them otherwise, and
 # then a request hides in another.
 _STRICT = {"envoy.reloadable_features.strict_chunk_parsing": True}
+# A span is sent when it ends, and not when a few more or five seconds have come together: somebody watches.
+_PROMPT = {"tracing.opentelemetry.min_flush_spans": 1, "tracing.opentelemetry.flush_interval_ms": 500}
 _NOWHERE = {"address_prefix": "255.255.255.255", "prefix_len": 32}
 # The gateway is the edge: it says where a request came from, and what it says of the agent, nobody else says
 # (DESIGN §4 rule 8).
@@ -72,7 +74,7 @@ def render(config: Config) -> Document:
             "listeners": [_listener(config, gateway)],
             "clusters": _clusters(gateway),
         },
-        "layered_runtime": {"layers": [{"name": "strict", "static_layer": _STRICT}]},
+        "layered_runtime": {"layers": [{"name": "strict", "static_layer": {**_STRICT, **_PROMPT}}]},
         "overload_manager": {
             "resource_monitors": [
                 {

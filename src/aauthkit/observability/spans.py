@@ -9,14 +9,17 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.propagate import extract, inject
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 # ASGI's own shapes; no framework is needed to speak them.
@@ -45,11 +48,35 @@ def configure(
     if not collector and exporter is None:
         return None
     name = os.environ.get("OTEL_SERVICE_NAME") or service
-    provider = TracerProvider(resource=Resource.create({"service.name": name}))
+    provider = TracerProvider(resource=Resource.create({"service.name": name}), id_generator=_Ids())
     sender = exporter or OTLPSpanExporter(endpoint=f"{(collector or '').rstrip('/')}/v1/traces", timeout=2)
     provider.add_span_processor(BatchSpanProcessor(sender, schedule_delay_millis=_EXPORT_EVERY_MS))
     trace.set_tracer_provider(provider)
     return provider
+
+
+class _Ids(RandomIdGenerator):
+    """Random, unless what begins a trace says which it is."""
+
+    def generate_trace_id(self) -> int:
+        return _chosen.get() or super().generate_trace_id()
+
+
+_chosen: ContextVar[int] = ContextVar("trace id", default=0)
+
+
+@contextmanager
+def trace_of(name: str, trace_id: str, *, attributes: Mapping[str, Attribute | None] | None = None) -> Iterator[Span]:
+    """The first span of a trace that is known by ``trace_id`` (32 hexadecimal digits), whatever goes on around it."""
+    tracer = trace.get_tracer(_TRACER)
+    token = _chosen.set(int(trace_id, 16))
+    try:
+        begun = tracer.start_span(name, context=Context())
+    finally:
+        _chosen.reset(token)
+    describe(begun, attributes or {})
+    with trace.use_span(begun, end_on_exit=True, record_exception=False, set_status_on_exception=False):
+        yield begun
 
 
 @contextmanager

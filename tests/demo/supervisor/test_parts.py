@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aauthkit.authz import config
-from aauthkit.demo.supervisor.choices import MODES, Choices
+from aauthkit.demo.supervisor.choices import MODES, TRACES, Choices
 from aauthkit.demo.supervisor.part import Address, Health, Part, check_table, listening_elsewhere
 from aauthkit.demo.supervisor.parts import demo_parts, write_configuration
 from aauthkit.demo.supervisor.policy import authz_file
@@ -22,6 +22,7 @@ def parts(choices: Choices) -> dict[str, Part]:
 def test_ports_are_those_of_the_contract(tmp_path: Path) -> None:
     found = {name: [address.port for address in part.listens] for name, part in parts(Choices(state=tmp_path)).items()}
     assert found == {
+        "traces": [3051],
         "idp": [8080],
         "person": [8765],
         "authz": [8081, 7070],
@@ -148,15 +149,24 @@ def test_a_backend_known_by_its_keys_is_admitted_under_that_scheme_alone(
     assert policy.decide({"scheme": scheme, "agent_server": server}).allowed is allowed
 
 
-def test_traces_of_the_gateway_go_where_the_others_go(tmp_path: Path) -> None:
-    read = config.parse(authz_file(Choices(state=tmp_path, collector="http://127.0.0.1:4318")), base=tmp_path)
+def test_every_part_tells_the_receiver_and_the_receiver_whoever_was_named_besides(tmp_path: Path) -> None:
+    choices = Choices(state=tmp_path, collector="http://127.0.0.1:4318")
+    read = config.parse(authz_file(choices), base=tmp_path)
     assert read.gateway is not None
-    assert read.gateway.otlp == "http://127.0.0.1:4318"
+    assert read.gateway.otlp == TRACES
+    found = parts(choices)
+    assert {part.env["OTEL_EXPORTER_OTLP_ENDPOINT"] for part in found.values()} == {TRACES}
+    assert found["traces"].env["AAUTH_TRACES_FORWARD"] == "http://127.0.0.1:4318"
 
 
-def test_what_is_written_holds_no_key(tmp_path: Path) -> None:
+def test_what_is_written_holds_no_key_but_the_one_that_reads_traces(tmp_path: Path) -> None:
     write_configuration(Choices(state=tmp_path))
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["authz.yaml", "keys"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["authz.yaml", "keys", "traces"]
+    key = tmp_path / "keys" / "traces"
+    assert key.stat().st_mode & 0o777 == 0o600
+    before = key.read_text()
+    write_configuration(Choices(state=tmp_path))
+    assert key.read_text() != before
 
 
 @pytest.mark.parametrize("mode", ["autonomous", "user-consent"])

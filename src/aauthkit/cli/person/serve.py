@@ -15,6 +15,7 @@ import uvicorn
 from aauthkit.cli.person.composition import application
 from aauthkit.cli.person.options import ServeOptions, with_defaults
 from aauthkit.cli.person.state import database_option, state_option
+from aauthkit.observability.process import observed
 from aauthkit.person_server.asking.waiting import Changes
 from aauthkit.person_server.sign_in.passkeys import has_a_name
 
@@ -155,7 +156,8 @@ def serve(**options: Any) -> None:
 async def _serve(asked: ServeOptions) -> None:
     host, port = asked.address
     changes, links = Changes(), list[str]()
-    async with application(asked, changes=changes, announce_setup=links.append) as app:
+    async with application(asked, changes=changes, announce_setup=links.append) as composed:
+        app, flush = observed("person", composed)
         # The access log would show codes and handles, which stand in addresses.
         config = uvicorn.Config(
             app,
@@ -170,6 +172,7 @@ async def _serve(asked: ServeOptions) -> None:
         if asked.open_consent:
             click.echo("WARNING: --open-consent: ANYBODY ON THIS MACHINE DECIDES FOR EVERY PERSON.", err=True)
         await Server(config, changes).serve()
+        flush()
 
 
 class Server(uvicorn.Server):

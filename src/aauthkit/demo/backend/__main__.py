@@ -12,6 +12,7 @@ from aauthkit.demo.backend.app import create_app
 from aauthkit.demo.backend.identity import AgentIdentity, published_jwks
 from aauthkit.demo.backend.settings import BadSetting, Settings
 from aauthkit.errors import AAuthError
+from aauthkit.observability.process import observed
 
 
 def main() -> int:
@@ -21,11 +22,12 @@ def main() -> int:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         settings = Settings.from_environment(os.environ)
-        app = create_app(settings, AgentIdentity(settings), jwks=published_jwks(settings))
+        app, flush = observed("backend", create_app(settings, AgentIdentity(settings), jwks=published_jwks(settings)))
     except (BadSetting, AAuthError) as error:
         print(f"backend: {error}", file=sys.stderr)
         return 2
     uvicorn.run(app, host=settings.host, port=settings.port, log_level="warning", access_log=False)
+    flush()
     return 0
 
 

@@ -22,6 +22,7 @@ from aauthkit.demo.backend.people import People
 from aauthkit.demo.backend.routes import ROUTERS, Parts
 from aauthkit.demo.backend.runs import Runs
 from aauthkit.demo.backend.settings import Settings
+from aauthkit.demo.backend.traces import Traces
 from aauthkit.identifiers import is_loopback
 
 # The identity provider is asked rarely and answers small documents; a person is waiting behind it.
@@ -45,10 +46,11 @@ def create_app(
     clock = clock or SystemClock()
     http = identity_provider or identity_provider_client()
     ledger = Ledger(settings.state / "backend.sqlite3", clock)
-    runs = Runs(settings=settings, ledger=ledger, identity=identity, clock=clock)
+    traces = Traces(settings)
+    runs = Runs(settings=settings, ledger=ledger, identity=identity, traces=traces, clock=clock)
     directory = Directory(settings=settings, ledger=ledger, identity=identity, runs=runs, clock=clock)
     people = People(issuer=settings.oidc_issuer, client=settings.oidc_client, http=http, clock=clock)
-    parts = Parts(people=people, ledger=ledger, runs=runs, directory=directory, identity=identity)
+    parts = Parts(people=people, ledger=ledger, runs=runs, directory=directory, identity=identity, traces=traces)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -60,6 +62,7 @@ def create_app(
         finally:
             await runs.close()
             await identity.close()
+            await traces.close()
             await http.aclose()
             await ledger.close()
 

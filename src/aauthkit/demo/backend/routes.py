@@ -16,6 +16,7 @@ from aauthkit.demo.backend.people import People, Person
 from aauthkit.demo.backend.problems import Problem
 from aauthkit.demo.backend.runs import Runs
 from aauthkit.demo.backend.shapes import Activity, AgentStatus, PersonAnswer, Progress, Results, Started, StartRequest
+from aauthkit.demo.backend.traces import Traces
 
 SERVICE = "supply-chain-api"
 VERSION = metadata.version("aauthkit")
@@ -32,6 +33,7 @@ class Parts:
     runs: Runs
     directory: Directory
     identity: Identity
+    traces: Traces
 
 
 def _parts(request: Request) -> Parts:
@@ -118,6 +120,14 @@ async def results(backend: Backend, person: Caller, request_id: str) -> Results:
     if found is None:
         raise Problem(404, "not_found", "You have no completed run of this id; its progress says why.")
     return found
+
+
+@optimization.get("/trace/{request_id}")
+async def trace(backend: Backend, person: Caller, request_id: str) -> dict[str, Any]:
+    """Who sent what to whom in one of the person's runs, and what came back: claims of tokens, never a token."""
+    if await backend.ledger.progress(person.id, request_id) is None:
+        raise Problem(404, "not_found", "You have no such run; GET /optimization/all lists yours.")
+    return await backend.traces.read(request_id)
 
 
 @optimization.get("/all")

@@ -24,6 +24,7 @@ from aauthkit.demo.backend.problems import Problem
 from aauthkit.demo.backend.settings import Settings
 from aauthkit.demo.backend.shapes import Results, StartRequest
 from aauthkit.demo.backend.supply_chain import Plan, SupplyChain
+from aauthkit.demo.backend.traces import Traces
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +38,9 @@ JUSTIFICATION_CHARACTERS = 200
 
 
 class Runs:
-    def __init__(self, *, settings: Settings, ledger: Ledger, identity: Identity, clock: Clock) -> None:
+    def __init__(self, *, settings: Settings, ledger: Ledger, identity: Identity, traces: Traces, clock: Clock) -> None:
         self._settings = settings
+        self._traces = traces
         self._ledger = ledger
         self._identity = identity
         self._clock = clock
@@ -101,7 +103,7 @@ class Runs:
         journey = self._journey(request_id, person)
         journeys.current.set(journey)
         try:
-            async with asyncio.timeout(DEADLINE.total_seconds()):
+            async with asyncio.timeout(DEADLINE.total_seconds()), self._traces.of_run(request_id):
                 plan = await self._plan(journey, order)
             await self._complete(journey, request_id, plan)
         except asyncio.CancelledError:

@@ -38,6 +38,9 @@ class Settings:
     gateway: str = "http://127.0.0.1:3000"
     supply_chain: str = "http://supply-chain-agent.localhost:3000"
     ui_origins: tuple[str, ...] = ("http://localhost:3050", "http://127.0.0.1:3050")
+    traces: str | None = None
+    """Where spans are received and read again (`aauthkit.demo.traces`); without it runs have no trace."""
+    traces_key: str = field(default="", repr=False)
 
     @property
     def market_analysis(self) -> str:
@@ -74,7 +77,19 @@ class Settings:
             gateway=_origin(environment, "AAUTH_GATEWAY", default.gateway),
             supply_chain=_origin(environment, "AAUTH_SUPPLY_CHAIN", default.supply_chain),
             ui_origins=_origins(environment.get("AAUTH_UI_ORIGINS")) or default.ui_origins,
+            **_traces(environment),
         )
+
+
+def _traces(environment: Mapping[str, str]) -> dict[str, str]:
+    if not environment.get("AAUTH_TRACES"):
+        return {}
+    file = Path(environment.get("AAUTH_TRACES_KEY", ""))
+    try:
+        key = file.read_text().strip()
+    except OSError:
+        raise BadSetting(f"AAUTH_TRACES_KEY must name the file with the receiver's key; it is {str(file)!r}.") from None
+    return {"traces": _origin(environment, "AAUTH_TRACES", ""), "traces_key": key}
 
 
 def _listen(value: str) -> tuple[str, int]:

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from aauthkit.demo.hosting.settings import Settings
 from aauthkit.errors import ConfigurationError
+from aauthkit.observability.process import observed
 
 # What a question takes; consents are waited for at the pending address, not on an open connection.
 GRACE_SECONDS = 5
@@ -28,7 +29,7 @@ def main(name: str, port: int, build: Callable[[Settings], ASGIApp]) -> None:
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     try:
         settings = Settings.from_environment(os.environ, name=name, port=port)
-        app = build(settings)
+        app, flush = observed(settings.name, build(settings))
     except ConfigurationError as error:
         print(f"{name}: {error.detail}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -43,3 +44,4 @@ def main(name: str, port: int, build: Callable[[Settings], ASGIApp]) -> None:
         log_level="warning",
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    flush()

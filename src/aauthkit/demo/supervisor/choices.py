@@ -16,6 +16,7 @@ KEYCLOAK = "keycloak"
 
 HOST = "127.0.0.1"
 PERSON_SERVER = f"http://{HOST}:8765"
+TRACES = f"http://{HOST}:3051"
 AGENT_DOMAIN = "agent-server.example"
 GATEWAY_PORT = 3000
 BACKEND_IDENTIFIER = "http://backend.localhost:8000"
@@ -32,7 +33,7 @@ class Choices:
     scheme: str = "jwt"
     idp: str = DEVELOPMENT_IDP
     open_consent: bool = False
-    # Where traces go, if anywhere: OTLP over HTTP.
+    # Where traces go besides to the page, if anywhere: OTLP over HTTP.
     collector: str | None = None
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from aauthkit.demo.supervisor.choices import (
     HOST,
     KEYCLOAK,
     PERSON_SERVER,
+    TRACES,
     Choices,
 )
 from aauthkit.demo.supervisor.part import Address, Health, Part, Preparation
@@ -26,14 +28,18 @@ PASSWORD = "user123"
 UI_CLIENT = "supply-chain-ui"
 INTERMEDIARIES = ("supply-chain-agent", "market-analysis-agent")
 UI_ORIGIN = "http://localhost:3050"
+TRACES_KEY = Path("keys") / "traces"
 # -P: the directory a part works in is no place to import from.
 _PYTHON = (sys.executable, "-P", "-m")
 _AAUTH = (*_PYTHON, "aauthkit.cli")
+# The demo is there to show what happens, so its spans say what the tokens say.
+_TRACED = {"OTEL_EXPORTER_OTLP_ENDPOINT": TRACES, "AAUTH_TRACE_CLAIMS": "1"}
 
 
 def demo_parts(choices: Choices) -> tuple[Part, ...]:
     """Every process for these choices, in an order in which each comes after those it waits for."""
     return (
+        _traces(choices),
         *((_identity_provider(choices),) if choices.brings_people else ()),
         _person_server(choices),
         _authorization_service(choices),
@@ -47,9 +53,12 @@ def demo_parts(choices: Choices) -> tuple[Part, ...]:
 
 
 def write_configuration(choices: Choices) -> None:
-    """Files that parts read at start. They hold no secret; keys are made by the parts themselves."""
+    """Files that parts read at start. The one secret among them lets the backend read traces, in this run only."""
     (choices.state / "keys").mkdir(mode=0o700, exist_ok=True)
     (choices.state / "authz.yaml").write_text(authz_file(choices))
+    key = choices.state / TRACES_KEY
+    key.touch(mode=0o600)
+    key.write_text(secrets.token_urlsafe(32))
 
 
 def _part(
@@ -70,7 +79,7 @@ def _part(
         argv=argv,
         listens=tuple(Address(host=HOST, port=number) for number in (port, *more_ports)),
         health=Health(url=health or f"{url}/health"),
-        env={"OTEL_SERVICE_NAME": name, **(env or {})},
+        env={**_TRACED, "OTEL_SERVICE_NAME": name, **(env or {})},
         after=after,
         prepare=prepare,
         url=url,
@@ -189,6 +198,20 @@ def _ticket(choices: Choices, options: tuple[str, ...], unless: Path) -> Prepara
     return Preparation(argv=argv, saves_as="AAUTH_TICKET", unless=unless)
 
 
+def _traces(choices: Choices) -> Part:
+    return _part(
+        "traces",
+        3051,
+        (*_PYTHON, "aauthkit.demo.traces"),
+        "receives what each part did, for the page",
+        env={
+            "AAUTH_LISTEN": f"{HOST}:3051",
+            "AAUTH_TRACES_KEY": str(choices.state / TRACES_KEY),
+            "AAUTH_TRACES_FORWARD": choices.collector or "",
+        },
+    )
+
+
 def _ui(choices: Choices) -> Part:
     return _part(
         "ui",
@@ -210,4 +233,6 @@ def _settings(choices: Choices, name: str, port: int) -> dict[str, str]:
         "AAUTH_GATEWAY": f"http://{HOST}:3000",
         "AAUTH_OIDC_ISSUER": choices.issuer,
         "AAUTH_REVOCATIONS": str(choices.state / REVOCATIONS),
+        "AAUTH_TRACES": TRACES,
+        "AAUTH_TRACES_KEY": str(choices.state / TRACES_KEY),
     }

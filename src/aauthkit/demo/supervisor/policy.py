@@ -16,6 +16,7 @@ from aauthkit.demo.supervisor.choices import (
     GATEWAY_PORT,
     HOST,
     PERSON_SERVER,
+    TRACES,
     Choices,
 )
 from aauthkit.drafts import draft_named
@@ -140,7 +141,7 @@ def _gateway(choices: Choices) -> dict[str, Any]:
     onward = [*card, INTERACTION_PATH]
     if draft_named(choices.draft).person_tokens:
         onward += [AGENT_METADATA_PATH, AGENT_JWKS_PATH]
-    gateway: dict[str, Any] = {
+    return {
         "listen": f"{HOST}:{GATEWAY_PORT}",
         "admin": f"{HOST}:15000",
         # Far above what a run needs (one request a hop), far below what slows the others.
@@ -150,5 +151,5 @@ def _gateway(choices: Choices) -> dict[str, Any]:
             {"resource": "market-analysis-agent", "upstream": f"{HOST}:9998", "open": [*onward]},
             {"resource": "tools", "upstream": f"{HOST}:9997"},
         ],
+        "otlp": TRACES,
     }
-    return {**gateway, "otlp": choices.collector} if choices.collector else gateway
