@@ -20,7 +20,7 @@ PACKAGE = ROOT / "src" / "aauthkit"
 # DESIGN §3 draws `cli` above `demo`; `aauth demo` is a command, so the one import between them points this way.
 LAYERS = (
     ("errors",),
-    ("addresses", "clock", "codes"),
+    ("addresses", "clock", "codes", "telling"),
     ("identifiers",),
     ("drafts",),
     ("keys",),

@@ -22,6 +22,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
+from aauthkit.telling import told
+
 # ASGI's own shapes; no framework is needed to speak them.
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -132,7 +134,10 @@ class TracingMiddleware:
         attributes = {"http.request.method": scope["method"], "url.path": scope["path"]}
         name = f"{scope['method']} {scope['path']}"
         with span(name, kind=SpanKind.SERVER, carrier=carrier, attributes=attributes) as current:
-            await self._app(scope, receive, _watching(send, current))
+            try:
+                await self._app(scope, receive, _watching(send, current))
+            finally:
+                describe(current, {f"aauth.{name}": fact for name, fact in told(scope).items()})
 
 
 def _watching(send: Send, current: Span) -> Send:

@@ -13,7 +13,7 @@ from typing import Any
 
 from aauthkit.demo.traces.spans import Span
 
-GATEWAY, AUTHZ, PERSON_SERVER = "gateway", "authz", "person"
+GATEWAY, AUTHZ, PERSON = "gateway", "authz", "you"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +62,8 @@ def _by_parent(spans: Iterable[Span]) -> dict[str, list[Span]]:
 def _arrow(span: Span, children: dict[str, list[Span]], began: float) -> Arrow | None:
     if span.service == AUTHZ and span.name == "aauth.check":
         return _check(span, began)
+    if "aauth.person" in span.attributes:
+        return _act(span, began)
     if span.kind != "client":
         return None
     if span.service == GATEWAY:
@@ -109,6 +111,22 @@ def _check(span: Span, began: float) -> Arrow:
         decision=facts.get("decision"),
         reason=facts.get("reason"),
         facts=facts,
+    )
+
+
+def _act(span: Span, began: float) -> Arrow:
+    """What the person did: they came to look at a request, or decided it."""
+    return Arrow(
+        id=span.span_id,
+        source=PERSON,
+        target=span.service,
+        at=span.start - began,
+        duration=span.end - span.start,
+        method=_text(span.attributes, "http.request.method"),
+        path=_text(span.attributes, "url.path"),
+        status=_status(span.attributes),
+        kind="decision",
+        decision=_text(span.attributes, "aauth.person"),
     )
 
 

@@ -21,7 +21,7 @@ from aauthkit.headers import parse_prefer_wait, requirement
 from aauthkit.person_server.asking.deferring import Deferred, Terms, draft_of
 from aauthkit.person_server.asking.pending import PendingEndpoint
 from aauthkit.person_server.asking.states import State
-from aauthkit.person_server.codes import Secrets
+from aauthkit.person_server.codes import Secrets, mark
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.storage import AgentWords, PendingRequest
 from aauthkit.person_server.storage.conversation import Clarification
@@ -29,6 +29,7 @@ from aauthkit.person_server.tokens.auth_token import TokenEndpoint, TokenRequest
 from aauthkit.person_server.tokens.issuing import Granted
 from aauthkit.person_server.tokens.person_token import PersonTokenEndpoint, PersonTokenRequest
 from aauthkit.serving import RequestVerifier, answer, draft_shown, json_object, text_member
+from aauthkit.telling import tell
 from aauthkit.verify import VerifiedRequest
 
 _LONGEST_TOKEN = 16_384
@@ -108,7 +109,7 @@ class AgentEndpoints:
         if verified.draft is not DRAFT_11:
             raise InvalidRequest(f"Sign with an agent token of draft {DRAFT_11.name} here.")
         wanted = _person_token_request(json_object(verified.message.body or b""))
-        return self._answer(await self._persons.issue(verified, wanted))
+        return self._answer(request, await self._persons.issue(verified, wanted))
 
     @describes(
         "An auth token for a resource token (§7.2)",
@@ -123,7 +124,7 @@ class AgentEndpoints:
         wanted = _token_request(json_object(verified.message.body or b""))
         draft = draft_of_request(wanted.resource_token, verified)
         request.state.draft = draft
-        return self._answer(await self._tokens.exchange(verified, wanted, draft))
+        return self._answer(request, await self._tokens.exchange(verified, wanted, draft))
 
     @describes(
         "Wait for what the person decides",
@@ -137,7 +138,7 @@ class AgentEndpoints:
         request.state.draft = draft_of(found)
         wait = timedelta(seconds=parse_prefer_wait(verified.message.field("prefer")))
         outcome = await self._pending.poll(verified, found, wait=wait)
-        return self._answer(outcome, waited=bool(wait))
+        return self._answer(request, outcome, waited=bool(wait))
 
     async def _verified(self, request: Request) -> VerifiedRequest:
         request.state.draft = draft_shown(request)
@@ -145,12 +146,16 @@ class AgentEndpoints:
         request.state.draft = verified.draft
         return verified
 
-    def _answer(self, outcome: Granted | Deferred, *, waited: bool = False) -> Response:
+    def _answer(self, request: Request, outcome: Granted | Deferred, *, waited: bool = False) -> Response:
         if isinstance(outcome, Granted):
+            tell(request.scope, decision="granted")
             return answer(200, {f"{outcome.kind}_token": outcome.token, "expires_in": outcome.expires_in})
-        request = outcome.request
+        tell(request.scope, decision="deferred", pending=mark(outcome.request.id), scope=outcome.request.scope)
         if outcome.question is not None:
-            return self._question(request, outcome.question)
+            return self._question(outcome.request, outcome.question)
+        return self._deferred(outcome.request, waited=waited)
+
+    def _deferred(self, request: PendingRequest, *, waited: bool) -> Response:
         code, url = self._secrets.code(request.id), self._settings.consent_page
         location = f"{self._settings.issuer}/pending/{self._secrets.handle(request.id)}"
         retry_after = 0 if waited else int(self._settings.poll_interval.total_seconds())

@@ -25,13 +25,14 @@ from aauthkit.person_server.asking.durations import remember_in
 from aauthkit.person_server.asking.logos import Logos
 from aauthkit.person_server.asking.presenting import Presenting
 from aauthkit.person_server.asking.states import OPEN, State
-from aauthkit.person_server.codes import Secrets
+from aauthkit.person_server.codes import Secrets, mark
 from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.settings import PersonServerSettings
 from aauthkit.person_server.storage import PendingRequest
 from aauthkit.person_server.storage.passkeys import PasskeyStore
 from aauthkit.person_server.web.sessions import Sessions, SignedIn
 from aauthkit.person_server.web.showing import Showing, one_of, page, text_in, words_in
+from aauthkit.telling import tell
 from aauthkit.tokens.resource import ResourceInteraction
 
 _log = logging.getLogger("aauthkit.person_server")
@@ -89,6 +90,7 @@ class ConsentPages(Showing):
         decider = _decider(signed_in)
         try:
             found = await self._consents.arrive(decider, typed)
+            tell(request.scope, pending=mark(found.id), person="arrived")
         except Expired:
             return await self._over(signed_in, await self._consents.of_code(decider, typed), callback)
         query = f"?{urlencode({'callback': callback})}" if callback is not None else ""
@@ -217,6 +219,7 @@ class ConsentPages(Showing):
         callback = form.get("callback")
         try:
             found = await self._decided(decider, pending_id, decision, form)
+            tell(request.scope, pending=mark(found.id), person=str(found.outcome or decision))
         except Conflict:
             found = await self._consents.own(decider, pending_id)
             if found.state in OPEN:

@@ -35,6 +35,7 @@ from aauthkit.person_server.asking.consent import Consents, Decider, Decision
 from aauthkit.person_server.asking.durations import Remember, remember_in
 from aauthkit.person_server.asking.logos import Logos
 from aauthkit.person_server.asking.presenting import Presenting
+from aauthkit.person_server.codes import mark
 from aauthkit.person_server.policy import KINDS, RESOURCE, STEP_UP_KINDS, STEP_UP_PREFIX, rule_value
 from aauthkit.person_server.ports import AgentDirectory
 from aauthkit.person_server.revocation.service import RevocationService
@@ -58,6 +59,7 @@ from aauthkit.person_server.web.presentation import (
 )
 from aauthkit.person_server.web.sessions import CSRF_HEADER, Sessions, json_members
 from aauthkit.serving import answer, text_member
+from aauthkit.telling import tell
 
 _LONGEST_ANSWER, _LONGEST_NAME = 4096, 256
 
@@ -179,6 +181,7 @@ class PersonEndpoints:
     async def consent(self, request: Request) -> Response:
         decider = await self._decider(request)
         found = await self._consents.arrive(decider, request.query_params.get("code", ""))
+        tell(request.scope, pending=mark(found.id), person="arrived")
         return answer(
             200,
             presentation_json(
@@ -207,6 +210,7 @@ class PersonEndpoints:
             seen=text_member(members, "seen", longest=_LONGEST_NAME),
         )
         decided = await self._consents.decide(decider, request.path_params["pending_id"], decision)
+        tell(request.scope, pending=mark(decided.id), person=str(decided.outcome or decided.state))
         callback = await accepted_callback(members.get("callback"), decided, self._directory)
         error = callback_error(decided.outcome)
         return answer(200, {} if callback is None else {"redirect_url": with_error(callback, error)})
