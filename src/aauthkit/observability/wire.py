@@ -220,7 +220,8 @@ def _watched(response: Any, span: Span, tokens: Tokens | None) -> Any:
     class Watched(kind):  # type: ignore[misc]
         def __init__(self) -> None:
             self._body = bytearray()
-            self._at: int | None = None
+            # The answer is here; what is left unread of it is nobody's time.
+            self._at = time.time_ns()
             self._ended = False
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
