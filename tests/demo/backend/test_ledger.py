@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -125,6 +126,26 @@ async def test_activities_of_forgotten_runs_are_forgotten(ledger: Ledger) -> Non
         await ledger.record(request_id, "p", done)
         await ledger.fail(request_id, failure("denied"))
     assert len(await ledger.activities("p", 100)) == 3
+
+
+async def test_a_ledger_of_an_older_version_is_read_and_gets_what_it_lacks(tmp_path: Path, clock: FixedClock) -> None:
+    ledger = Ledger(tmp_path / "old.sqlite3", clock)
+    await ledger.open()
+    await create(ledger, "old")
+    await ledger.close()
+    with sqlite3.connect(tmp_path / "old.sqlite3") as old:
+        for column in ("mode", "draft"):
+            old.execute(f"ALTER TABLE runs DROP COLUMN {column}")
+
+    await ledger.open()
+    await ledger.create("new", "p", market_analysis=False, step=PENDING, mode="user-consent", draft="11")
+    runs = await ledger.all("p")
+    await ledger.close()
+
+    assert [(run.request_id, run.mode, run.draft) for run in runs] == [
+        ("new", "user-consent", "11"),
+        ("old", None, None),
+    ]
 
 
 CRASHING = """

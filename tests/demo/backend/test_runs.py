@@ -69,7 +69,7 @@ async def test_a_run_completes_with_the_agents_own_numbers(api: httpx2.AsyncClie
 
 async def test_progress_has_exactly_the_members_of_the_contract(api: httpx2.AsyncClient) -> None:
     progress = await run(api)
-    assert set(progress) == {
+    contract = {
         "request_id",
         "status",
         "progress_percentage",
@@ -81,6 +81,9 @@ async def test_progress_has_exactly_the_members_of_the_contract(api: httpx2.Asyn
         "callback_url",
         "error",
     }
+    # Ours beside them: when it began, and how the system was started then.
+    assert set(progress) == contract | {"started_at", "mode", "draft"}
+    assert (progress["mode"], progress["draft"]) == ("autonomous", "01")
     assert set(progress["activities"][0]) == {
         "id",
         "timestamp",

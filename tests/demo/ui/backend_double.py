@@ -111,6 +111,10 @@ class BackendDouble:
     results: Answer = field(default_factory=lambda: dict(RESULTS))
     started: list[Answer] = field(default_factory=list)
     refuse_start: int | None = None
+    trace: list[list[Answer]] = field(default_factory=list)
+    """What is known of the run's exchanges, one entry a request, the last one for ever; nothing: no trace is kept."""
+    others: dict[str, tuple[Answer, list[Answer]]] = field(default_factory=dict)
+    """The person's other runs by their ids: progress and exchanges."""
 
     def app(self, ui_origin: str) -> Starlette:
         cors = Middleware(CORSMiddleware, allow_origins=[ui_origin], allow_methods=["*"], allow_headers=["*"])
@@ -118,6 +122,8 @@ class BackendDouble:
             Route("/optimization/start", self._guarded(self._start), methods=["POST"]),
             Route("/optimization/progress/{id}", self._guarded(self._progress)),
             Route("/optimization/results/{id}", self._guarded(self._results)),
+            Route("/optimization/trace/{id}", self._guarded(self._trace)),
+            Route("/optimization/all", self._guarded(self._all)),
         ]
         return Starlette(routes=routes, middleware=[cors])
 
@@ -144,6 +150,19 @@ class BackendDouble:
 
     def _results(self, request: Request, body: bytes) -> Response:
         return JSONResponse(self.results)
+
+    def _trace(self, request: Request, body: bytes) -> Response:
+        asked = request.path_params["id"]
+        if asked in self.others:
+            return JSONResponse({"request_id": asked, "arrows": self.others[asked][1]})
+        if asked != RUN or not self.trace:
+            return _problem(404)
+        now = self.trace.pop(0) if len(self.trace) > 1 else self.trace[0]
+        return JSONResponse({"request_id": RUN, "arrows": now})
+
+    def _all(self, request: Request, body: bytes) -> Response:
+        mine = [progress("running", 40, "Working")] if self.script else []
+        return JSONResponse([*mine, *(run for run, _ in self.others.values())])
 
 
 def _problem(status: int) -> Response:

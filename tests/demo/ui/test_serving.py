@@ -7,6 +7,8 @@ import re
 import socket
 import subprocess
 import sys
+from importlib.resources import files
+from pathlib import Path
 
 import httpx
 import pytest
@@ -17,7 +19,10 @@ from aauthkit.demo.ui.app import content_security_policy, create_app
 from aauthkit.demo.ui.settings import Settings
 from aauthkit.errors import ConfigurationError
 
-SCRIPTS = ("main", "backend", "dom", "oidc", "report", "run", "view", "words")
+STATIC = files("aauthkit.demo.ui") / "static"
+SCRIPTS = tuple(
+    sorted(path.relative_to(str(STATIC)).with_suffix("").as_posix() for path in Path(str(STATIC)).rglob("*.js"))
+)
 
 
 @pytest.fixture
@@ -77,6 +82,8 @@ def test_config_tells_the_page_where_everything_is() -> None:
             "AAUTH_BACKEND": "https://api.example",
             "AAUTH_PERSON_SERVER": "https://person.example",
             "AAUTH_SUPPLY_CHAIN": "https://supply-chain.example",
+            "AAUTH_MODE": "user-consent",
+            "AAUTH_DRAFT": "11",
         }
     )
 
@@ -87,6 +94,8 @@ def test_config_tells_the_page_where_everything_is() -> None:
         "backend": "https://api.example",
         "person_server": "https://person.example",
         "supply_chain": "https://supply-chain.example",
+        "mode": "user-consent",
+        "draft": "11",
     }
     assert "connect-src 'self' https://api.example https://id.example;" in content_security_policy(settings)
 
@@ -101,6 +110,7 @@ def test_config_tells_the_page_where_everything_is() -> None:
         ("AAUTH_BACKEND", "http://localhost:8000; script-src *"),
         ("AAUTH_OIDC_ISSUER", "javascript:alert(1)"),
         ("AAUTH_PERSON_SERVER", ""),
+        ("AAUTH_MODE", "two words"),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused_at_start(name: str, value: str) -> None:
@@ -137,7 +147,17 @@ def test_the_command_says_which_setting_is_wrong(
 
 
 @pytest.mark.attack
-@pytest.mark.parametrize("path", ["/assets/nothing.js", "/assets/..%2fapp.py", "/assets/", "/app.py"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/assets/nothing.js",
+        "/assets/..%2fapp.py",
+        "/assets/protocol/../../app.py",
+        "/assets/protocol",
+        "/assets/",
+        "/app.py",
+    ],
+)
 def test_only_its_own_files_are_served(client: TestClient, path: str) -> None:
     response = client.get(path)
 

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     Column,
+    Connection,
     Float,
     Index,
     Integer,
@@ -24,7 +25,9 @@ from sqlalchemy import (
     event,
     func,
     insert,
+    inspect,
     select,
+    text,
     update,
 )
 from sqlalchemy.engine import RowMapping
@@ -58,6 +61,8 @@ _runs = Table(
     Column("started_at", Float, nullable=False),
     Column("worked_from", Float),
     Column("finished_at", Float),
+    Column("mode", String(24)),
+    Column("draft", String(8)),
 )
 _activities = Table(
     "activities",
@@ -111,6 +116,7 @@ class Ledger:
         event.listen(self._engine.sync_engine, "connect", _durable)
         async with self._engine.begin() as connection:
             await connection.run_sync(_schema.create_all)
+            await connection.run_sync(_add_columns)
 
     async def close(self) -> None:
         if self._engine is not None:
@@ -122,12 +128,24 @@ class Ledger:
             raise RuntimeError("open() comes first")
         return self._engine
 
-    async def create(self, request_id: str, person: str, *, market_analysis: bool, step: Step) -> None:
+    async def create(
+        self,
+        request_id: str,
+        person: str,
+        *,
+        market_analysis: bool,
+        step: Step,
+        mode: str | None = None,
+        draft: str | None = None,
+    ) -> None:
+        """``mode`` and ``draft`` are how the system was started: what makes two runs worth comparing."""
         row = {
             "request_id": request_id,
             "person": person,
             "market_analysis": int(market_analysis),
             "started_at": self._clock.now(),
+            "mode": mode,
+            "draft": draft,
             **_columns(step),
         }
         async with self._database.begin() as connection:
@@ -256,6 +274,9 @@ class Ledger:
             interaction_code=row["interaction_code"],
             callback_url=row["callback_url"],
             error=None if row["error"] is None else Failure.model_validate(row["error"]),
+            started_at=_time(row["started_at"]),
+            mode=row["mode"],
+            draft=row["draft"],
         )
 
     async def _estimate(self, connection: AsyncConnection, row: RowMapping) -> datetime | None:
@@ -267,6 +288,17 @@ class Ledger:
         )
         seconds = (await connection.execute(took)).scalar_one_or_none()
         return None if seconds is None else _time(row["worked_from"] + seconds)
+
+
+def _add_columns(connection: Connection) -> None:
+    """A ledger that an older version made lacks the newer columns, all of which may be empty."""
+    known = inspect(connection)
+    for table in _schema.sorted_tables:
+        there = {column["name"] for column in known.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                kind = column.type.compile(connection.dialect)
+                connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
 
 
 def _durable(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:

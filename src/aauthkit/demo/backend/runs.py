@@ -63,7 +63,14 @@ class Runs:
         """Begin a run and return its id. It is in the ledger before the id is given out."""
         self._admit(person)
         request_id = str(uuid.uuid4())
-        await self._ledger.create(request_id, person, market_analysis=order.wants_market_analysis, step=PENDING)
+        await self._ledger.create(
+            request_id,
+            person,
+            market_analysis=order.wants_market_analysis,
+            step=PENDING,
+            mode=self._settings.mode,
+            draft=self._settings.draft,
+        )
         self._owners[request_id] = person
         if order.wants_market_analysis:
             self._analysing.add(request_id)

@@ -112,6 +112,9 @@ class Progress(BaseModel):
     interaction_code: str | None = None
     callback_url: str | None = None
     error: Failure | None = None
+    started_at: datetime | None = None
+    mode: str | None = None
+    draft: str | None = None
 
 
 class Summary(BaseModel):

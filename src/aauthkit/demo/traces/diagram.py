@@ -2,18 +2,32 @@
 
 Each arrow is one span of one exchange: a request that left a party, a request the gateway passed on, a check the
 gateway asked for, a decision of the person. Nothing is drawn that no span tells. It knows no transport and no page.
+
+Whom a request went to is told by the span of whoever answered it. That one may come later, or never when nobody
+answers; until then the address that was asked tells, by what else answers there or by what the demo has there.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Container, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from aauthkit.demo.traces.spans import Span
 
 GATEWAY, AUTHZ, PERSON = "gateway", "authz", "you"
+
+# The parties of the demo by their ports (CONTRACT §1), and as the gateway calls what is behind it.
+_PORTS = {"3000": GATEWAY, "8000": "backend", "8081": AUTHZ, "8765": "person"}
+_CLUSTERS = {
+    "authz_http": AUTHZ,
+    "upstream_supply-chain-agent": "supply-chain",
+    "upstream_market-analysis-agent": "market-analysis",
+    "upstream_tools": "tools",
+}
+_CHECK = "aauth.check"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +44,10 @@ class Arrow:
     status: int | None
     kind: str
     """``request`` ``forwarded`` ``check`` ``decision``"""
+    host: str | None = None
+    """The name the request was sent to: behind the gateway are several."""
+    parent: str | None = None
+    """The arrow during which, and for which, this one was sent."""
     scheme: str | None = None
     components: tuple[str, ...] = ()
     requirement: str | None = None
@@ -46,45 +64,73 @@ def arrows(spans: Sequence[Span]) -> list[Arrow]:
     """The exchanges of one trace, in time order."""
     if not spans:
         return []
-    began = min(span.start for span in spans)
-    children = _by_parent(spans)
-    found = [arrow for span in spans if (arrow := _arrow(span, children, began)) is not None]
-    return sorted(found, key=lambda arrow: (arrow.at, arrow.id))
+    trace = _Trace(spans)
+    found = [arrow for span in spans if (arrow := _arrow(span, trace)) is not None]
+    drawn = {arrow.id for arrow in found}
+    within = [replace(arrow, parent=trace.ancestor(arrow.id, drawn)) for arrow in found]
+    return sorted(within, key=lambda arrow: (arrow.at, arrow.id))
 
 
-def _by_parent(spans: Iterable[Span]) -> dict[str, list[Span]]:
-    children: dict[str, list[Span]] = {}
-    for span in spans:
-        children.setdefault(span.parent, []).append(span)
-    return children
+class _Trace:
+    """What one span has to be told by the others."""
+
+    def __init__(self, spans: Sequence[Span]) -> None:
+        self.began = min(span.start for span in spans)
+        self._by_id = {span.span_id: span for span in spans}
+        self._answers: dict[str, Span] = {}
+        for span in spans:
+            if span.kind == "server" and span.name != _CHECK:
+                self._answers.setdefault(span.parent, span)
+        asked = ((_text(span.attributes, "server.address"), self._answers.get(span.span_id)) for span in spans)
+        self._hosts = {host: answer.service for host, answer in asked if host and answer is not None}
+
+    def target(self, span: Span) -> str:
+        """Who was asked."""
+        if (answer := self._answers.get(span.span_id)) is not None:
+            return answer.service
+        if cluster := _text(span.attributes, "upstream_cluster.name", "upstream_cluster"):
+            return _CLUSTERS.get(cluster, cluster)
+        host = _text(span.attributes, "server.address")
+        return self._hosts.get(host) or _PORTS.get(host.rpartition(":")[2], host) or "unknown"
+
+    def ancestor(self, span_id: str, among: Container[str]) -> str | None:
+        """The nearest span above that is one of these."""
+        seen = {span_id}
+        above = self._by_id[span_id].parent
+        while above and above not in seen:
+            if above in among:
+                return above
+            seen.add(above)
+            above = self._by_id[above].parent if above in self._by_id else ""
+        return None
 
 
-def _arrow(span: Span, children: dict[str, list[Span]], began: float) -> Arrow | None:
-    if span.service == AUTHZ and span.name == "aauth.check":
-        return _check(span, began)
+def _arrow(span: Span, trace: _Trace) -> Arrow | None:
+    if span.service == AUTHZ and span.name == _CHECK:
+        return _check(span, trace.began)
     if "aauth.person" in span.attributes:
-        return _act(span, began)
+        return _act(span, trace.began)
     if span.kind != "client":
         return None
     if span.service == GATEWAY:
         # Its own calls for checks are told by the authorization service, which knows what was decided.
-        return None if "Check" in span.name else _request(span, children, began, kind="forwarded")
+        return None if "Check" in span.name else _request(span, trace, kind="forwarded")
     if "server.address" not in span.attributes:
         return None
-    return _request(span, children, began, kind="request")
+    return _request(span, trace, kind="request")
 
 
-def _request(span: Span, children: dict[str, list[Span]], began: float, *, kind: str) -> Arrow:
-    answered = next((each for each in children.get(span.span_id, ()) if each.kind == "server"), None)
+def _request(span: Span, trace: _Trace, *, kind: str) -> Arrow:
     attributes = span.attributes
     return Arrow(
         id=span.span_id,
         source=span.service,
-        target=answered.service if answered is not None else _host(attributes),
-        at=span.start - began,
+        target=trace.target(span),
+        host=_text(attributes, "server.address") or None,
+        at=span.start - trace.began,
         duration=span.end - span.start,
         method=_text(attributes, "http.request.method", "http.method"),
-        path=_text(attributes, "url.path"),
+        path=_text(attributes, "url.path") or urlsplit(_text(attributes, "http.url")).path,
         status=_status(attributes),
         kind=kind,
         scheme=attributes.get("aauth.scheme"),
@@ -136,10 +182,6 @@ def _tokens(attributes: dict[str, Any]) -> list[dict[str, Any]]:
     except ValueError:
         return []
     return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
-
-
-def _host(attributes: dict[str, Any]) -> str:
-    return _text(attributes, "server.address", "upstream_cluster.name", "upstream_cluster") or "unknown"
 
 
 def _text(attributes: dict[str, Any], *names: str) -> str:

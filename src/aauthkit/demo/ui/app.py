@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import NamedTuple
 
 from starlette.applications import Starlette
@@ -30,7 +32,7 @@ class _Asset(NamedTuple):
 
 def create_app(settings: Settings) -> Starlette:
     """The ASGI application; the page's files are read once, so no request names a path on disk."""
-    assets = _assets()
+    assets = dict(_assets(files(__package__).joinpath("static")))
 
     async def page(request: Request) -> Response:
         return _served(assets["index.html"])
@@ -52,7 +54,7 @@ def create_app(settings: Settings) -> Starlette:
             Route("/", page),
             # Where the identity provider sends the browser back to: the same page, which reads its own address.
             Route("/callback", page),
-            Route("/assets/{name}", asset),
+            Route("/assets/{name:path}", asset),
             Route("/config.json", config),
             Route("/health", health),
         ],
@@ -106,13 +108,12 @@ class SafetyHeaders:
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
-def _assets() -> dict[str, _Asset]:
-    found = {}
-    for file in files(__package__).joinpath("static").iterdir():
-        media_type = _TYPES.get(file.name[file.name.rfind(".") :])
-        if media_type is not None:
-            found[file.name] = _Asset(file.read_bytes(), media_type)
-    return found
+def _assets(folder: Traversable, under: str = "") -> Iterator[tuple[str, _Asset]]:
+    for file in folder.iterdir():
+        if file.is_dir():
+            yield from _assets(file, f"{under}{file.name}/")
+        elif (media_type := _TYPES.get(file.name[file.name.rfind(".") :])) is not None:
+            yield under + file.name, _Asset(file.read_bytes(), media_type)
 
 
 def _served(asset: _Asset) -> Response:

@@ -1,7 +1,9 @@
-"""What the UI is told at start: where backend, identity provider and person server are. Never read again afterwards."""
+"""What the UI is told at start: where backend, identity provider and person server are, in which mode and draft the
+demo was started. Never read again afterwards."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -28,6 +30,8 @@ class Settings:
     backend: str = _BACKEND
     person_server: str = _PERSON_SERVER
     supply_chain: str = _SUPPLY_CHAIN
+    mode: str = "autonomous"
+    draft: str = "01"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -40,6 +44,8 @@ class Settings:
             backend=_origin("AAUTH_BACKEND", environment.get("AAUTH_BACKEND", _BACKEND)),
             person_server=_origin("AAUTH_PERSON_SERVER", environment.get("AAUTH_PERSON_SERVER", _PERSON_SERVER)),
             supply_chain=_origin("AAUTH_SUPPLY_CHAIN", environment.get("AAUTH_SUPPLY_CHAIN", _SUPPLY_CHAIN)),
+            mode=_word("AAUTH_MODE", environment.get("AAUTH_MODE", "autonomous")),
+            draft=_word("AAUTH_DRAFT", environment.get("AAUTH_DRAFT", "01")),
         )
 
     def for_page(self) -> dict[str, str]:
@@ -50,6 +56,8 @@ class Settings:
             "backend": self.backend,
             "person_server": self.person_server,
             "supply_chain": self.supply_chain,
+            "mode": self.mode,
+            "draft": self.draft,
         }
 
 
@@ -58,6 +66,12 @@ def _listen(value: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or int(port) > 65535:
         raise ConfigurationError(f"AAUTH_LISTEN is host:port, for example 127.0.0.1:3050; it is {value!r}.")
     return host.strip("[]"), int(port)
+
+
+def _word(name: str, value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9-]{1,32}", value):
+        raise ConfigurationError(f"{name} is one word, such as user-consent or 11; it is {value!r}.")
+    return value
 
 
 def _url(name: str, value: str) -> str:

@@ -31,6 +31,15 @@ export class Backend {
     return this.#call(`/optimization/results/${encodeURIComponent(id)}`);
   }
 
+  // The exchanges of one of the person's runs, as far as they are known.
+  trace(id) {
+    return this.#call(`/optimization/trace/${encodeURIComponent(id)}`);
+  }
+
+  all() {
+    return this.#call("/optimization/all");
+  }
+
   async #call(path, options = {}) {
     const answer = await this.#send(path, options, await this.signIn.accessToken());
     if (answer.status !== 401) return this.#read(answer);

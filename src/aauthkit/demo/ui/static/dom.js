@@ -10,7 +10,7 @@ export function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (name === "class") element.className = value;
-    else if (name.startsWith("data-") || name === "scope" || name === "role") element.setAttribute(name, value);
+    else if (/^(data|aria)-/.test(name) || name === "scope" || name === "role") element.setAttribute(name, value);
     else element[name] = value;
   }
   element.append(...children);

@@ -3,6 +3,7 @@
 import { Backend, BackendError } from "./backend.js";
 import { find, make, show, write } from "./dom.js";
 import { SignIn, SignInProblem } from "./oidc.js";
+import { ProtocolView } from "./protocol/view.js";
 import { Run } from "./run.js";
 import { clear, drawConnection, drawFailure, drawProgress, drawResults } from "./view.js";
 
@@ -23,12 +24,14 @@ const ASKED = "sign-in.asked";
 let config;
 let signIn;
 let backend;
+let protocol;
 let run = null;
 
 async function open() {
   config = await (await fetch("/config.json")).json();
   signIn = new SignIn(config);
   backend = new Backend(config.backend, signIn);
+  protocol = new ProtocolView(backend, config);
   listen();
   await finishSignIn();
   if (signIn.session) return openDesk();
@@ -85,7 +88,7 @@ async function beginSignIn(manner) {
 }
 
 async function leave() {
-  run?.stop();
+  drop();
   sessionStorage.removeItem(FORM);
   try {
     await signIn.signOut();
@@ -122,8 +125,7 @@ function openDesk() {
 async function start() {
   const request = wanted();
   if (!request) return;
-  run?.stop();
-  clear();
+  drop();
   busy(true);
   remember();
   try {
@@ -138,22 +140,33 @@ async function start() {
 function resume() {
   const id = RUN_ID.exec(location.hash)?.[1];
   if (!id || run?.id === id) return;
-  run?.stop();
-  clear();
+  drop();
   follow(id);
+}
+
+// What was followed is not shown any more.
+function drop() {
+  run?.stop();
+  protocol.close();
+  clear();
 }
 
 function follow(id) {
   busy(true);
+  protocol.follow(id);
   run = new Run(backend, id, {
     progress: (progress) => {
       drawProgress(progress, config);
-      if (progress.status === "failed") busy(false);
+      if (progress.status === "failed") {
+        busy(false);
+        protocol.end();
+      }
     },
     completed: (results) => {
       drawConnection(null);
       drawResults(results);
       busy(false);
+      protocol.end();
       find("results").focus({ preventScroll: true });
     },
     away: drawConnection,
@@ -165,6 +178,7 @@ function follow(id) {
 function lost(error) {
   drawConnection(null);
   busy(false);
+  protocol.end();
   const kind = error instanceof BackendError ? error.kind : "refused";
   const titles = {
     "signed-out": "Your sign-in has ended",
