@@ -7,7 +7,7 @@ ROWS ?= 1000000
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup chromium keycloak node peers demo test test-long lint unit interop single database system lock bench bench-person pictures clean
+.PHONY: help setup chromium keycloak node peers demo test test-long lint unit interop single database system lock bench bench-person bench-page pictures clean
 # Suites share ports and two cores; the cheap ones come first.
 .NOTPARALLEL:
 
@@ -81,6 +81,9 @@ bench: setup peers ## measure signing and verifying beside the raw operation and
 
 bench-person: setup ## measure the person server's pages over a million rows, on SQLite and PostgreSQL: ROWS=1000000
 	@$(BIN)/python -m bench.person_server $(ROWS)
+
+bench-page: setup chromium ## measure the protocol view with 200 steps in Chromium: first paint, and frames while it scrolls and grows
+	@$(BIN)/python -m bench.page
 
 pictures: setup chromium ## docs/images/ anew: the person server's pages, photographed in the browser
 	@$(BIN)/python -m tests.person_server.web.pictures docs/images

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,10 +44,17 @@ class Stage:
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with staged(tmp_path_factory.mktemp("idp")) as stage:
+        yield stage
+
+
+@contextmanager
+def staged(state: Path) -> Iterator[Stage]:
+    """The page and the identity provider, which keeps its state there; whoever asks for the backend starts it."""
     ui_port, backend_port, idp_port = _free_port(), _free_port(), _free_port()
     ui = f"http://localhost:{ui_port}"
     issuer = f"http://localhost:{idp_port}/realms/aauth-test"
-    identity = IdentityProviderSettings(state=tmp_path_factory.mktemp("idp"), issuer=issuer, ui_origins=(ui,))
+    identity = IdentityProviderSettings(state=state, issuer=issuer, ui_origins=(ui,))
     page = Settings(
         port=ui_port, issuer=issuer, backend=f"http://localhost:{backend_port}", person_server=PERSON_SERVER
     )

@@ -51,7 +51,7 @@ def test_every_exchange_is_a_step_in_time_order_with_who_what_and_how_it_ended(
         "The backend sends the supply-chain agent a signed request with its agent token. The gateway answers: show me "
         "first which person you act for.",
         "The gateway asks the authorization service: may this go to the supply-chain agent? Not yet: signature and "
-        "agent token are good, but an auth token for these scopes is missing.",
+        "agent token are good, but that is not enough here.",
         "The backend reads one public document: who is who, and with which keys they sign.",
         "The backend asks the person server for a person token. It gets one: whom it acts for at the supply-chain "
         "agent, and no permission yet.",

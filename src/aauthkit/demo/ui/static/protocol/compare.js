@@ -114,14 +114,12 @@ function differenceOf([mine, other]) {
   return ending(mine) === ending(other) ? "same" : "ended";
 }
 
-const DIFFERENCES = { same: "", ended: "ended differently", mine: "only in this run", other: "only in the other run" };
-
 /** @param {[Arrow | null, Arrow | null]} pair @param {import("./step.js").Scene[]} scenes */
 function rowOf(pair, scenes) {
   const difference = differenceOf(pair);
   const sides = pair.map((arrow, side) => (arrow ? new Step(arrow, scenes[side], "div").element : make("div", { class: "absent" }, side === 0 ? "not in this run" : "not in the other run")));
   const row = make("li", { class: "pair", "data-difference": difference });
-  if (DIFFERENCES[difference]) row.append(make("p", { class: "difference" }, DIFFERENCES[difference]));
+  if (difference === "ended") row.append(make("p", { class: "difference" }, "≠ ended differently"));
   row.append(make("div", { class: "sides" }, ...sides));
   return row;
 }

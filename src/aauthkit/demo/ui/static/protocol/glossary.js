@@ -192,7 +192,7 @@ export function requirementMeaning(requirement, draft) {
 // Codes of refusals, as they continue "because …".
 /** @type {Record<string, string>} */
 const REASONS = {
-  insufficient_scope: "an auth token for these scopes is missing",
+  insufficient_scope: "that is not enough here",
   person_token_required: "nothing says yet whom the agent acts for",
   invalid_signature: "the signature does not fit the request, or it is too old",
   invalid_input: "the signature does not cover what it has to",

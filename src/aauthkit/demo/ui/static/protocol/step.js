@@ -80,8 +80,8 @@ export class Step {
     style.setProperty("--left", String(left));
     style.setProperty("--right", String(right));
     this.button.dataset.heads = from <= to ? "right" : "left";
-    // Words begin under the arrow's left end, or end under its right one, where there is more room.
-    this.button.dataset.side = left <= lanes.length - 1 - right ? "left" : "right";
+    // Words begin at the arrow's left end, or end at its right one, where there is more room.
+    this.button.dataset.side = left < lanes.length / 2 ? "left" : "right";
   }
 }
 
