@@ -147,9 +147,13 @@ def test_a_run_is_drawn_while_it_goes_on_and_what_is_open_stays_open(
     assert first.get_attribute("aria-expanded") == "true"
     assert signed_in.evaluate("document.activeElement.closest('li').dataset.same") == "yes"
 
-    # What began earlier may be told later: it stands where it belongs.
+    # What began earlier may be told later: it stands where it belongs, and what one reads stays where it is.
+    signed_in.evaluate("document.querySelectorAll('#protocol-steps > li')[1].scrollIntoView({ block: 'start' })")
+    top = "document.querySelector('[data-same] + li').getBoundingClientRect().top"
+    before = signed_in.evaluate(top)
     backend.trace = [[scripted.arrow("you", "backend", 0.0), *scripted.ASKED]]
     until(signed_in, "document.querySelectorAll('#protocol-steps > li').length === 8")
+    assert signed_in.evaluate(top) == pytest.approx(before, abs=2)
     assert signed_in.evaluate("document.querySelectorAll('#protocol-steps > li')[1].dataset.same") == "yes"
     assert first.get_attribute("aria-expanded") == "true"
 
@@ -263,6 +267,103 @@ def test_the_page_says_how_the_system_was_started_and_how_to_start_the_other(
     assert signed_in.get_by_text("make demo MODE=autonomous DRAFT=11").is_visible()
     signed_in.get_by_label("Mode").select_option("user-consent")
     assert signed_in.get_by_text("make demo MODE=user-consent DRAFT=11").is_visible()
+
+
+SAID = [
+    (scripted.arrow("backend", "gateway", 0), "The backend sends the gateway a request and gets its answer."),
+    (
+        scripted.arrow("backend", "gateway", 0, scheme="jwks_uri", host="tools.localhost:3000", status=403),
+        "The backend sends the tool server a signed request: denied.",
+    ),
+    (scripted.arrow("backend", "gateway", 0, status=None), "The backend sends the gateway a request: no answer."),
+    (
+        scripted.signed("backend", "gateway", 0, status=401, reason="error=invalid_signature"),
+        "The backend sends the gateway a signed request. The gateway answers: the signature is refused, since the "
+        "signature does not fit the request, or it is too old.",
+    ),
+    (
+        scripted.arrow("backend", "gateway", 0, status=401, requirement="agent-token"),
+        "The backend sends the gateway a request. The gateway answers: show me an agent token, so that I know who you "
+        "are.",
+    ),
+    (
+        scripted.signed("tools", "person", 0, path="/register"),
+        "The tool server proves its key to the person server and asks for an agent token and gets one.",
+    ),
+    (
+        scripted.signed("backend", "person", 0, method="GET", path="/pending/1", status=202),
+        "The backend asks the person server whether it is decided. Not yet.",
+    ),
+    (
+        scripted.signed("backend", "person", 0, method="GET", path="/pending/1", status=408),
+        "The backend asks the person server whether it is decided: ran out.",
+    ),
+    (
+        scripted.signed("supply-chain", "person", 0, scripted.sent(scripted.AUTH, "upstream_token"), path="/person"),
+        "The supply-chain agent shows the person server the token of whoever called it and asks for a person token and "
+        "is answered.",
+    ),
+    (
+        scripted.check(0, "denied", reason="authorization_denied", resource="tools"),
+        "The gateway asks the authorization service: may this go to the tool server? No: the policy of the resource "
+        "does not allow it.",
+    ),
+    (
+        scripted.check(0, "error"),
+        "The gateway asks the authorization service: may this go to the supply-chain agent? It cannot tell.",
+    ),
+    (
+        scripted.arrow("you", "person", 0, kind="decision", decision="arrived"),
+        "You open the request at the person server.",
+    ),
+    (
+        scripted.arrow("gateway", "authz", 0, kind="forwarded", path="/.well-known/jwks.json"),
+        "The gateway passes the question for the public keys on to the authorization service.",
+    ),
+    (scripted.arrow("shop", "bank.example", 0), "Shop sends bank.example a request and gets its answer."),
+]
+
+
+def test_what_a_step_says_follows_from_its_arrow_alone(browser_page: Page, stage: Stage) -> None:
+    browser_page.goto(stage.ui)
+    said = browser_page.evaluate(
+        """async (arrows) => {
+          const [{ captionOf }, { readArrows }] = await Promise.all(
+            ["captions", "arrows"].map((name) => import(`/assets/protocol/${name}.js`)));
+          return readArrows(arrows).map(captionOf);
+        }""",
+        [arrow for arrow, _ in SAID],
+    )
+    assert said == [sentence for _, sentence in SAID]
+
+
+def test_every_claim_that_is_issued_is_explained_with_a_section_of_its_draft(browser_page: Page, stage: Stage) -> None:
+    issued = {
+        "01": {
+            "aa-agent+jwt": "iss dwk sub jti cnf iat exp ps",
+            "aa-resource+jwt": "iss dwk aud jti agent agent_jkt iat exp scope",
+            "aa-auth+jwt": "iss dwk aud jti agent act cnf iat exp scope sub",
+        },
+        "11": {
+            "aa-agent+jwt": "iss dwk sub jti cnf iat exp ps parent_agent",
+            "aa-person+jwt": "iss dwk aud sub jti cnf iat exp tenant mission_s256",
+            "aa-resource+jwt": "iss dwk aud ps sub presented_jti agent_jkt jti iat exp scope account login_hint",
+            "aa-auth+jwt": "iss dwk aud ps sub jti cnf iat exp scope account mission_s256 tenant",
+        },
+    }
+    asked = [[claim, typ, draft] for draft in issued for typ in issued[draft] for claim in issued[draft][typ].split()]
+    browser_page.goto(stage.ui)
+    missing = browser_page.evaluate(
+        """async (asked) => {
+          const { claimMeaning } = await import("/assets/protocol/glossary.js");
+          return asked.filter(([claim, typ, draft]) => {
+            const { words, link } = claimMeaning(claim, typ, draft);
+            return !words || !link?.href.includes(`-${draft}#section-`);
+          });
+        }""",
+        asked,
+    )
+    assert missing == []
 
 
 MARKUP = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"

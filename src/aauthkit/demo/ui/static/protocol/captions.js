@@ -45,8 +45,9 @@ const DECIDE = "a person has to decide first, ask again later";
 function personToken(arrow) {
   const given = tokenAt(arrow, "response", "person_token");
   const where = given && typeof given.claims.aud === "string" ? ` at ${nameOf(partyBehind(given.claims.aud))}` : "";
-  const upstream = tokenAt(arrow, "request", "upstream_token") ? ", with the token of whoever called it" : "";
-  const asked = `${nameOf(arrow.source)} asks ${nameOf(arrow.target)} for a person token${upstream}`;
+  const chained = tokenAt(arrow, "request", "upstream_token");
+  const asks = chained ? `shows ${nameOf(arrow.target)} the token of whoever called it and asks` : `asks ${nameOf(arrow.target)}`;
+  const asked = `${nameOf(arrow.source)} ${asks} for a person token`;
   return given ? `${asked}. It gets one: whom it acts for${where}, and no permission yet.` : `${asked}${ending(arrow, "and is answered")}`;
 }
 
@@ -54,7 +55,7 @@ function personToken(arrow) {
 function exchange(arrow) {
   const wanted = tokenAt(arrow, "request", "resource_token");
   const given = tokenAt(arrow, "response", "auth_token");
-  const upstream = tokenAt(arrow, "request", "upstream_token") ? ", with the token of whoever called it," : "";
+  const upstream = tokenAt(arrow, "request", "upstream_token") ? " and the token of whoever called it" : "";
   const asked = `${nameOf(arrow.source)} takes the resource token${upstream} to ${nameOf(arrow.target)} and asks for an auth token${given ? "" : scopes(wanted)}`;
   if (given) return `${asked}. It gets one${scopes(given)}.`;
   if (arrow.status === 202) return `${asked}. The answer: ${DECIDE}.`;
@@ -66,7 +67,7 @@ function poll(arrow) {
   const given = arrow.tokens.find((token) => token.direction === "response");
   const asked = `${nameOf(arrow.source)} asks ${nameOf(arrow.target)} whether it is decided`;
   if (given) return `${asked}. It is: here is the ${tokenName(given.typ)}${scopes(given)}.`;
-  if (arrow.status === 202) return `${asked}? Not yet.`;
+  if (arrow.status === 202) return `${asked}. Not yet.`;
   return `${asked}${ending(arrow, "and gets its answer")}`;
 }
 

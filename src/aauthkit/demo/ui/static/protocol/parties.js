@@ -13,7 +13,7 @@ const PARTIES = {
   authz: ["Authorization service", "the authorization service", "Authz"],
   "supply-chain": ["Supply-chain agent", "the supply-chain agent", "Supply"],
   "market-analysis": ["Market-analysis agent", "the market-analysis agent", "Market"],
-  tools: ["Tools", "the tools", "Tools"],
+  tools: ["Tools", "the tool server", "Tools"],
   person: ["Person server", "the person server", "Person"],
 };
 const ORDER = Object.keys(PARTIES);

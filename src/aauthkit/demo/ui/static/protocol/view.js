@@ -22,6 +22,10 @@ export class ProtocolView {
     });
     this.comparison = new Comparison(backend, (comparing) => this.#showDiagram(!comparing));
     drawWay(config);
+    find("to-protocol").addEventListener("click", () => {
+      find("protocol").scrollIntoView();
+      find("protocol-title").focus({ preventScroll: true });
+    });
     /** @type {Trace | null} */
     this.trace = null;
     /** @type {import("./arrows.js").Arrow[]} */
