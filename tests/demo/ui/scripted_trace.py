@@ -86,7 +86,12 @@ def document(source: str, target: str, at: float, name: str = "jwks.json") -> Ar
 HOST = {"host": "supply-chain-agent.localhost:3000"}
 CHALLENGED = [
     signed("backend", "gateway", 0.02, sent(AGENT), status=401, requirement="person-token", **HOST),
-    check(0.03, "challenged", reason="insufficient_scope", typ="aa-agent+jwt", level="identified", jti="agent-token-1"),
+    {
+        **check(
+            0.03, "challenged", reason="insufficient_scope", typ="aa-agent+jwt", level="identified", jti="agent-token-1"
+        ),
+        "parent": "backend-gateway-0.02",
+    },
     document("backend", "person", 0.05, "aauth-person.json"),
     signed("backend", "person", 0.06, sent(AGENT), received(PERSON, "person_token"), path="/person"),
     document("backend", "person", 0.07),

@@ -108,6 +108,13 @@ def test_an_opened_step_explains_signature_answer_and_every_claim_with_its_secti
     assert link.get_attribute("rel") == "noopener noreferrer"
     exp = panel.get_by_role("table", name="Claims of the agent token").get_by_role("row").filter(has_text="exp")
     assert exp.locator("time").get_attribute("datetime") == "2026-12-01T03:58:32.000Z"
+    assert "60 min in all" in exp.inner_text()
+
+    steps.nth(1).get_by_role("button").click()
+    check = re.sub(r"\s+", " ", steps.nth(1).get_by_role("group", name="Details of this step").inner_text())
+    assert "Decision challenged: more is needed Reason insufficient_scope that is not enough here" in check
+    assert "Sent for Backend → Gateway at 0.02 s, POST /" in check
+    assert "Level identified an agent that somebody vouches for" in check
 
 
 def test_the_same_key_and_the_same_number_have_the_same_mark_in_every_token(
@@ -406,7 +413,7 @@ def test_markup_in_what_agents_and_resources_control_is_text(
     assert signed_in.locator("#protocol img, #protocol script").count() == 0
     assert signed_in.locator("#protocol a[href^='javascript']").count() == 0
     assert signed_in.title() == "Supply Chain"
-    assert MARKUP in steps.first.inner_text()
+    assert MARKUP in str(steps.first.text_content())
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])

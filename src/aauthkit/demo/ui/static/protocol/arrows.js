@@ -8,6 +8,7 @@
  * @property {string} source
  * @property {string} target
  * @property {string | null} [host] the name the request was sent to
+ * @property {string | null} [parent] the arrow this one was sent for
  * @property {number} at seconds since the run began
  * @property {number} duration seconds
  * @property {string} method
@@ -145,6 +146,7 @@ export function readArrows(given) {
     source: text(each.source) || "unknown",
     target: text(each.target) || "unknown",
     host: text(each.host) || null,
+    parent: text(each.parent) || null,
     at: number(each.at),
     duration: Math.max(0, number(each.duration)),
     method: text(each.method),

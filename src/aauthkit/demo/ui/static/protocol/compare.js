@@ -5,7 +5,7 @@ import { find, make, show, write } from "../dom.js";
 import { spoken, STATUS, time } from "../words.js";
 import { isDocument, readArrows } from "./arrows.js";
 import { draftSpoken } from "./glossary.js";
-import { keysOf } from "./panel.js";
+import { byId, keysOf } from "./panel.js";
 import { lanesOf, shortName } from "./parties.js";
 import { keepStop, rove } from "./roving.js";
 import { ending, paired } from "./rows.js";
@@ -91,7 +91,7 @@ export class Comparison {
     const [mine, other] = [this.mine, this.other ?? []].map((arrows) => arrows.filter((arrow) => !isDocument(arrow)));
     const lanes = lanesOf([...mine, ...other]);
     const pairs = paired(mine, other);
-    const scenes = [this.mine, this.other ?? []].map((arrows) => ({ lanes, draft: draftSpoken(arrows) ?? "01", keys: keysOf(arrows) }));
+    const scenes = [this.mine, this.other ?? []].map((arrows) => ({ lanes, draft: draftSpoken(arrows) ?? "01", keys: keysOf(arrows), arrows: byId(arrows) }));
     const list = find("compared-steps");
     list.style.setProperty("--lanes", String(lanes.length));
     list.replaceChildren(...pairs.map((pair) => rowOf(pair, scenes)));

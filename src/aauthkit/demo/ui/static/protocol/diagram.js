@@ -4,7 +4,7 @@
 import { make } from "../dom.js";
 import { documentsCaption } from "./captions.js";
 import { draftSpoken } from "./glossary.js";
-import { keysOf } from "./panel.js";
+import { byId, keysOf } from "./panel.js";
 import { lanesOf, laneName } from "./parties.js";
 import { keepStop, rove } from "./roving.js";
 import { rowsOf } from "./rows.js";
@@ -38,7 +38,7 @@ export class Diagram {
   draw(arrows, draft) {
     const rows = rowsOf(arrows);
     this.#drawLanes(lanesOf(arrows));
-    const scene = { lanes: this.lanes, draft: draftSpoken(arrows) ?? draft, keys: keysOf(arrows) };
+    const scene = { lanes: this.lanes, draft: draftSpoken(arrows) ?? draft, keys: keysOf(arrows), arrows: byId(arrows) };
     const before = this.drawn;
     this.drawn = new Map(rows.map((row) => [row.key, this.#rowOf(row, scene, before)]));
     for (const [key, row] of before) if (!this.drawn.has(key)) row.element.remove();

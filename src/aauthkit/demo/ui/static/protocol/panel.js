@@ -29,7 +29,8 @@ export function panelOf(arrow, scene) {
 }
 
 /** @param {Arrow} arrow @param {Scene} scene */
-function exchange(arrow, { draft }) {
+function exchange(arrow, { draft, arrows }) {
+  const parent = arrows.get(arrow.parent ?? "");
   const outcome = outcomeOf(arrow);
   const rows = [
     ["From", laneName(arrow.source)],
@@ -41,6 +42,7 @@ function exchange(arrow, { draft }) {
     ["It requires", arrow.requirement ? withLink([code(arrow.requirement), ` ${requirementMeaning(arrow.requirement, draft).words} `], requirementMeaning(arrow.requirement, draft).link) : null],
     ["Decision", arrow.kind === "check" || arrow.kind === "decision" ? `${arrow.decision}: ${outcome.words}` : null],
     ["Reason", arrow.reason ? [code(arrow.reason), ` ${reasonWords(arrow.reason)}`] : null],
+    ["Sent for", parent ? [`${laneName(parent.source)} → ${laneName(parent.target)} at ${seconds(parent.at)}, `, code(`${parent.method} ${parent.path}`.trim())] : null],
     ["Time", `${seconds(arrow.at)} after the run began; it took ${took(arrow.duration)}`],
   ];
   return card(arrow.kind === "check" ? "The check" : "The exchange", [definitions(rows)]);
@@ -60,7 +62,7 @@ function covered(arrow, draft) {
 function checked({ facts }) {
   const rows = Object.entries(facts).filter(([name]) => name !== "decision" && name !== "reason").map(([name, value]) => {
     const { name: title, words } = factMeaning(name, String(value));
-    return [title, [valueOf(name, value), words ? make("span", { class: "soft" }, ` ${words}`) : ""]];
+    return [title, [...[valueOf(name, value)].flat(), words ? make("span", { class: "soft" }, ` ${words}`) : ""]];
   });
   return card("What was found", [definitions(rows)]);
 }
@@ -71,12 +73,13 @@ function tokenOf(token, { draft, keys }) {
   const name = tokenName(token.typ);
   const where = token.direction === "request" ? `sent in ${token.where}` : `received in ${token.where}`;
   const head = make("tr", {}, ...["Claim", "What it says"].map((title) => make("th", { scope: "col" }, title)));
+  const lasts = lifetime(token.claims);
   const rows = Object.entries(token.claims).map(([claim, value]) => {
     const meaning = claimMeaning(claim, token.typ, draft);
     return make("tr", {},
       make("th", { scope: "row" }, shortened(claim)),
       make("td", {},
-        make("div", { class: "value" }, ...[valueOf(claim, value, keys)].flat()),
+        make("div", { class: "value" }, ...[valueOf(claim, value, keys)].flat(), claim === "exp" ? lasts : ""),
         make("div", { class: "means" }, ...withLink([`${meaning.words} `], meaning.link))));
   });
   const table = make("table", { class: "claims" }, make("caption", { class: "hidden-text" }, `Claims of the ${name}`), make("thead", {}, head), make("tbody", {}, ...rows));
@@ -150,6 +153,15 @@ function moment(stamp) {
   return make("time", { dateTime: iso, title: `${iso} (${stamp})` }, time(iso), make("span", { class: "soft" }, ` ${date.toLocaleDateString()}`));
 }
 
+// How long a token is good for, from when it was issued.
+/** @param {Record<string, unknown>} claims */
+function lifetime({ iat, exp }) {
+  if (typeof iat !== "number" || typeof exp !== "number" || exp <= iat) return "";
+  const minutes = Math.round((exp - iat) / 60);
+  const words = minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
+  return make("span", { class: "soft" }, ` · ${words} in all`);
+}
+
 // Pieces.
 
 /** @param {string | (Node | string)[]} title @param {(Node | string)[]} content @param {string | null} [typ] */
@@ -169,6 +181,9 @@ const shortened = (text) => (text.length > LONGEST ? `${text.slice(0, LONGEST)}�
 const anchor = (link) => make("a", { href: link.href, target: "_blank", rel: "noopener noreferrer", class: "section", title: link.title ?? "" }, link.label);
 /** @param {(Node | string)[]} content @param {Link | null} link */
 const withLink = (content, link) => (link ? [...content, anchor(link)] : content);
+
+/** @param {Arrow[]} arrows */
+export const byId = (arrows) => new Map(arrows.map((arrow) => [arrow.id, arrow]));
 
 /**
  * Keys by the name they go by in a run: "key A" is the first one that was seen.

@@ -8,7 +8,7 @@ import { panelOf } from "./panel.js";
 import { seconds, took } from "./times.js";
 
 /** @typedef {import("./arrows.js").Arrow} Arrow */
-/** @typedef {{lanes: string[], draft: import("./glossary.js").Draft, keys: Map<string, string>}} Scene what all steps of a diagram share */
+/** @typedef {{lanes: string[], draft: import("./glossary.js").Draft, keys: Map<string, string>, arrows: Map<string, Arrow>}} Scene what all steps of a diagram share */
 
 export class Step {
   /** @param {Arrow} arrow @param {Scene} scene @param {string} [tag] */
@@ -90,7 +90,8 @@ function metaOf(arrow, outcome) {
   const parts = [];
   const request = `${arrow.method} ${arrow.path}`.trim();
   if (request && arrow.kind !== "check") parts.push(make("span", { class: "request", title: request }, request));
-  const status = arrow.status === null ? "" : `${arrow.status} `;
+  // A person's page answers with another page: what counts is what they did.
+  const status = arrow.status === null || arrow.kind === "decision" ? "" : `${arrow.status} `;
   parts.push(make("span", { class: "outcome" }, make("span", { class: "sign", "aria-hidden": "true" }, outcome.mark), ` ${status}${outcome.words}`));
   for (const token of arrow.tokens) parts.push(tokenChip(token));
   parts.push(make("span", { class: "took" }, took(arrow.duration)));
