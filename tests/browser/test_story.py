@@ -90,6 +90,13 @@ def test_a_person_consents_and_reads_the_plan_with_the_market_analysis(visits: V
         in results["market_analysis"]["markdown"]
     )
     visitor.look(desk, "results")
+    said = desk.locator("#protocol-steps > li > .line > .says")
+    # What is out of sight is there, and not laid out.
+    said.filter(has_text="You allow it at the person server.").wait_for(state="attached")
+    desk.locator("#protocol-lanes").get_by_text("Market-analysis agent").wait_for()
+    desk.locator("#protocol-steps .line").first.click()
+    desk.locator("#protocol-steps .panel").get_by_role("heading", name="Agent token").wait_for()
+    visitor.look(desk, "protocol")
 
     # The tab of the question comes back to the same run, and shows it without another sign-in.
     question.wait_for_url(RUN)

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 
 from aauthkit.demo.backend.directory import Directory
 from aauthkit.demo.backend.identity import Identity
-from aauthkit.demo.backend.ledger import Ledger
+from aauthkit.demo.backend.ledger import UNFINISHED, Ledger
 from aauthkit.demo.backend.people import People, Person
 from aauthkit.demo.backend.problems import Problem
 from aauthkit.demo.backend.runs import Runs
@@ -125,9 +125,10 @@ async def results(backend: Backend, person: Caller, request_id: str) -> Results:
 @optimization.get("/trace/{request_id}")
 async def trace(backend: Backend, person: Caller, request_id: str) -> dict[str, Any]:
     """Who sent what to whom in one of the person's runs, and what came back: claims of tokens, never a token."""
-    if await backend.ledger.progress(person.id, request_id) is None:
+    found = await backend.ledger.progress(person.id, request_id)
+    if found is None:
         raise Problem(404, "not_found", "You have no such run; GET /optimization/all lists yours.")
-    return await backend.traces.read(request_id)
+    return await backend.traces.read(request_id, under_way=found.status in UNFINISHED)
 
 
 @optimization.get("/all")

@@ -44,8 +44,11 @@ class Traces:
         with trace_of("run", _trace_id(request_id)):
             yield
 
-    async def read(self, request_id: str) -> dict[str, Any]:
-        """The exchanges of a run so far; raises `Problem` when there is no receiver or it does not know the run."""
+    async def read(self, request_id: str, *, under_way: bool) -> dict[str, Any]:
+        """The exchanges of a run so far; raises `Problem` when there is no receiver or it does not know the run.
+
+        One that has just begun may not be known there yet: it has no exchanges so far.
+        """
         if self._receiver is None:
             raise Problem(404, "not_found", "This backend keeps no traces.")
         try:
@@ -54,6 +57,8 @@ class Traces:
             log.warning("the trace receiver does not answer: %s", type(error).__name__)
             words = "The trace receiver does not answer; try again in a moment."
             raise Problem(503, "temporarily_unavailable", words, {"Retry-After": "2"}) from error
+        if answer.status_code == 404 and under_way:
+            return {"request_id": request_id, "arrows": []}
         if answer.status_code != 200:
             raise Problem(404, "not_found", "The trace of this run is not kept any more.")
         trace: dict[str, Any] = answer.json()

@@ -55,15 +55,12 @@ export class Trace {
     if (!this.stopped) this.listener.finished();
   }
 
-  // Whether to go on asking. A run that has no trace yet may have one in a moment.
+  // Whether to go on asking.
   /** @param {unknown} error */
   #passing(error) {
     const kind = error instanceof BackendError ? error.kind : "refused";
-    if (kind === "missing") {
-      this.listener.problem(this.alive ? "" : "The trace of this run is not kept (any more).");
-      return this.alive;
-    }
-    this.listener.problem("The trace of this run cannot be read at the moment.");
+    const gone = kind === "missing";
+    this.listener.problem(gone ? "The trace of this run is not kept (any more)." : "The trace of this run cannot be read at the moment.");
     return kind === "unreachable" || kind === "busy";
   }
 }
