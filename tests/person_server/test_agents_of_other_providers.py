@@ -64,7 +64,8 @@ async def test_an_agent_of_a_trusted_provider_is_let_in_asks_uses_and_is_revoked
     resource, agent, alice = NativeResource(world), provider.agent(world), await world.person("alice")
     met = await agent.meets(justification=f"**Because** {MARKUP}", login_hint="bob", device=f"Pixel {MARKUP}")
     assert met.status_code == 202, met.text
-    assert set(met.json()) == {"status", "requirement", "code", "interaction_url", "pending_url"}
+    members = {"status", "requirement", "code", "interaction_url", "pending_url", "expires_in"}
+    assert set(met.json()) == members
     assert (await agent.poll(met.headers["location"])).status_code == 202
 
     page = (await alice.opened({"code": met.json()["code"]})).text

@@ -63,6 +63,7 @@ async def test_a_deferred_answer_has_exactly_the_members_of_the_contract(world: 
         "code": code,
         "interaction_url": f"{ISSUER}/ui/consent.html",
         "pending_url": location,
+        "expires_in": 600,
     }
 
 

@@ -23,11 +23,15 @@ class Returned:
 
 @dataclass(frozen=True, kw_only=True)
 class Interaction:
-    """A person must open ``user_url``; ``code`` is shown so that they can compare it."""
+    """A person must open ``user_url``; ``code`` is shown so that they can compare it.
+
+    ``expires_at`` (unix seconds) is when the request ends, where the server said how long the person has.
+    """
 
     url: str
     code: str
     pending_url: str
+    expires_at: float | None = None
     returned: Returned = field(default_factory=Returned, compare=False, repr=False)
 
     @property

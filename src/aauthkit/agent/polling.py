@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -280,7 +280,9 @@ class _Pending:
             yield Notify(event)
 
     def _interact(self, wanted: Requirement) -> Steps[None]:
-        interaction = _interaction(wanted, self._url, self._waiting)
+        interaction = replace(
+            _interaction(wanted, self._url, self._waiting), expires_at=_end(self._latest, self._clock.now())
+        )
         if self._interaction is None or self._interaction.code != interaction.code:
             self._interaction = interaction
             self._interactions += 1
@@ -404,6 +406,12 @@ def _question(response: Incoming) -> Ask:
         options=tuple(option for option in named if isinstance(option, str) and len(option) <= _MOST_TEXT),
         timeout=timeout if isinstance(timeout, int) and timeout > 0 else None,
     )
+
+
+def _end(response: Incoming, now: float) -> float | None:
+    """When a person's time is over, where the answer says it: `expires_in` is our person server's."""
+    seconds = response.json().get("expires_in")
+    return now + seconds if type(seconds) is int and seconds >= 0 else None
 
 
 def _interaction(wanted: Requirement, pending_url: str, waiting: Waiting) -> Interaction:

@@ -41,9 +41,32 @@ PLAN: dict[str, Any] = {
             "supplier": "Apple",
             "lead_time": "10 days",
             "total": 127500.0,
+            "service": "express",
+            "tier": 1,
         }
     ],
     "reasoning": [{"decision": "Buy 51 MacBook Pro", "agent": "supply-chain-agent", "rationale": "Stock floor."}],
+}
+# Beside the contract's members, with whole numbers as doubles where A2A may make them so.
+FIGURES: dict[str, Any] = {
+    "status": "planned",
+    "budget": 325000.0,
+    "quarter": "Q4",
+    "missing_units": 0,
+    "orders": [{"supplier": "Apple", "total": 127500.0, "needs_cfo_approval": True}],
+    "binding_rules": [{"rule": "delivery time", "cost": 5100.0, "units": 0, "explanation": "without it less"}],
+    "ways_out": [],
+    "naive_plan": {"cost": 131700.0, "breaks": ["order limit"], "lines": PLAN["recommendations"]},
+    "stock_outlook": [
+        {
+            "family": "mac performance",
+            "products": ["MacBook Pro"],
+            "monthly_use": 8,
+            "target": 50,
+            "with_plan": [45, 88.0],
+            "without_plan": [45, 37],
+        }
+    ],
 }
 ANALYSIS = {
     "markdown": "# Market analysis\n\nBuy **51**.<script>alert(1)</script>",
@@ -119,7 +142,9 @@ Answer = Callable[[httpx2.Request], httpx2.Response]
 def planned(request: httpx2.Request) -> httpx2.Response:
     """What a working supply-chain agent answers."""
     asked = json.loads(request.content)["params"]["message"]["parts"][1]["data"]
-    data = {**PLAN, "market_analysis": ANALYSIS} if asked["include_market_analysis"] else PLAN
+    data = {**PLAN, **FIGURES}
+    if asked["include_market_analysis"]:
+        data["market_analysis"] = ANALYSIS
     return httpx2.Response(200, json={"jsonrpc": "2.0", "id": 1, "result": a2a_message(data)})
 
 
@@ -133,6 +158,8 @@ class Gateway:
         self.consent: asyncio.Event | None = None
         self.denied = False
         self.polls: list[str] = []
+        self.keeps_questions = False
+        self.withdrawn: list[httpx2.Request] = []
         self.calls: list[httpx2.Request] = []
 
     async def __call__(self, request: httpx2.Request) -> httpx2.Response:
@@ -148,6 +175,11 @@ class Gateway:
         return self.answer(request)
 
     def _person_server(self, request: httpx2.Request) -> httpx2.Response:
+        if request.method == "DELETE":
+            if self.keeps_questions:
+                raise httpx2.ConnectError("refused", request=request)
+            self.withdrawn.append(request)
+            return httpx2.Response(204)
         if self.denied:
             return httpx2.Response(403, json={"error": "denied"})
         if self.consent is None or self.consent.is_set():
@@ -164,7 +196,12 @@ def _typ(request: httpx2.Request) -> str:
 
 # A wait in which the person of the run has nothing to do.
 SOMEBODY_ELSE = ("approval", "held")
-ASKED = Interaction(url=f"{PERSON_SERVER}/ui/consent.html", code="ABCD-EFGH", pending_url=f"{PERSON_SERVER}/pending/1")
+ASKED = Interaction(
+    url=f"{PERSON_SERVER}/ui/consent.html",
+    code="ABCD-EFGH",
+    pending_url=f"{PERSON_SERVER}/pending/1",
+    expires_at=1_800_000_000.0,
+)
 
 
 class FakeAuth(httpx2.Auth):

@@ -13,6 +13,7 @@ import pytest
 from aauthkit.demo.backend.settings import Settings
 from tests.demo.backend.doubles import (
     ANALYSIS,
+    FIGURES,
     MARKET_ANALYSIS,
     PERSON_SERVER,
     PLAN,
@@ -53,17 +54,18 @@ async def test_a_run_completes_with_the_agents_own_numbers(api: httpx2.AsyncClie
     assert (progress["status"], progress["progress_percentage"], progress["error"]) == ("completed", 100, None)
     results = (await api.get(f"/optimization/results/{progress['request_id']}")).json()
     contract = {"request_id", "summary", "recommendations", "reasoning", "completed_at"}
-    assert set(results) == contract | {"report_markdown", "report_html", "market_analysis"}
+    assert set(results) == contract | {"report_markdown", "report_html", "market_analysis", "figures"}
     assert results["request_id"] == progress["request_id"]
     assert datetime.fromisoformat(results["completed_at"]).tzinfo is not None
     assert set(results["summary"]) == {"total_cost", "expected_delivery", "cost_savings", "efficiency"}
-    members = {"item", "quantity", "unit_price", "supplier", "lead_time", "total"}
+    members = {"item", "quantity", "unit_price", "supplier", "lead_time", "total", "service", "tier"}
     assert [set(line) for line in results["recommendations"]] == [members] * len(PLAN["recommendations"])
     assert {frozenset(reason) for reason in results["reasoning"]} == {frozenset(("decision", "agent", "rationale"))}
     assert results["summary"] == PLAN["summary"]
     assert results["recommendations"] == PLAN["recommendations"]
     assert results["reasoning"] == PLAN["reasoning"]
     assert results["market_analysis"] is None
+    assert results["figures"] == FIGURES
     assert results["report_html"] == "<h2>Plan</h2>\n"
 
 
@@ -81,8 +83,9 @@ async def test_progress_has_exactly_the_members_of_the_contract(api: httpx2.Asyn
         "callback_url",
         "error",
     }
-    # Ours beside them: when it began, and how the system was started then.
-    assert set(progress) == contract | {"started_at", "mode", "draft"}
+    # Ours beside them: when it began and ended, how the system was started then, whose turn it is, what was asked.
+    ours = {"started_at", "finished_at", "mode", "draft", "working", "interaction_expires_at", "asked", "total_cost"}
+    assert set(progress) == contract | ours
     assert (progress["mode"], progress["draft"]) == ("autonomous", "01")
     assert set(progress["activities"][0]) == {
         "id",

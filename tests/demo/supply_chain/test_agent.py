@@ -59,6 +59,34 @@ async def test_structured_answer_has_the_shapes_of_the_api() -> None:
     assert reply.data["market_analysis"] is None
 
 
+async def test_figures_say_what_the_plan_is_measured_by() -> None:
+    data = (await answer("optimize laptop supply chain", constraints={"delivery_time": "2 weeks"})).data
+
+    naive = data["naive_plan"]
+    assert naive["cost"] == data["naive_cost"] == sum(line["total"] for line in naive["lines"])
+    assert naive["breaks"] == []
+    # From each product's own maker, by the fastest service where the ordinary one is too late.
+    assert {line["item"]: (line["supplier"], line["quantity"], line["unit_price"]) for line in naive["lines"]} == {
+        "MacBook Pro": ("Apple", 29, 2_600),
+        "MacBook Air": ("Apple", 13, 1_570),
+        "Dell XPS": ("Dell", 17, 1_990),
+        "HP EliteBook": ("HP", 26, 1_690),
+    }
+    assert data["summary"]["cost_savings"] == naive["cost"] - data["summary"]["total_cost"]
+    assert (data["budget"], data["quarter"]) == (325_000, "Q4")
+    assert {line["supplier"]: line["tier"] for line in data["recommendations"]}["Lenovo"] == 2
+    assert [len(family["with_plan"]) for family in data["stock_outlook"]] == [4, 4, 4, 4]
+
+
+async def test_stock_is_looked_at_as_far_ahead_as_the_market_was() -> None:
+    market = FakeMarket({**TWELVE_MONTHS, "months": 12})
+
+    data = (await answer("perform market analysis", market)).data
+
+    pro = next(family for family in data["stock_outlook"] if family["family"] == "mac performance")
+    assert (len(pro["with_plan"]), pro["target"]) == (13, 96)
+
+
 async def test_markdown_says_the_same_as_the_data() -> None:
     reply = await answer()
 

@@ -52,6 +52,14 @@ def test_usual_request_is_planned_exactly() -> None:
     assert found.order_totals == {"Apple": 95_810, "Dell": 3_980, "HP": 8_450, "Lenovo": 50_400}
 
 
+def test_nothing_needed_where_nobody_delivers_in_time_is_nothing_to_buy() -> None:
+    stocked = with_stock(**{name.lower().replace(" ", "_"): 500 for name in REFERENCE.products})
+
+    found = plan(Order(delivery_days=1), stocked, TODAY)
+
+    assert (found.complete, found.lines, found.total_cost) == (True, (), 0)
+
+
 def test_orders_above_the_threshold_need_approval_and_wait_for_it() -> None:
     found = plan(USUAL, REFERENCE, TODAY)
 

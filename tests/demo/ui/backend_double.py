@@ -20,7 +20,23 @@ Answer = dict[str, Any]
 
 def progress(status: str, percentage: float, step: str, **more: Any) -> Answer:
     base = {"request_id": RUN, "status": status, "progress_percentage": percentage, "current_step": step}
-    return {**base, "estimated_completion": None, "activities": [], "error": None, **more}
+    ours = {"asked": ASKED, "started_at": "2026-11-22T10:15:00Z", "working": None, "interaction_expires_at": None}
+    return {**base, "estimated_completion": None, "activities": [], "error": None, **ours, **more}
+
+
+ASKED: Answer = {
+    "optimization_type": "laptop_supply_chain",
+    "custom_prompt": "Laptops for 25 engineers & <b>more</b>",
+    "constraints": {"budget_limit": 250000, "delivery_time": "2 weeks", "quality_requirement": "business_grade"},
+    "include_market_analysis": True,
+    "months": 12,
+}
+
+
+def finished_run(number: int, total_cost: float, prompt: str) -> Answer:
+    """Another run of the person that came to its end."""
+    more = {"asked": {**ASKED, "custom_prompt": prompt}, "total_cost": total_cost, "request_id": f"run-{number}"}
+    return progress("completed", 100, "The plan is ready", **more)
 
 
 def activity(number: int, agent: str, action: str, status: str, details: str) -> Answer:
@@ -72,6 +88,8 @@ RESULTS: Answer = {
             "quantity": 21,
             "unit_price": 2399.0,
             "supplier": "Apple",
+            "service": "express",
+            "tier": 1,
             "lead_time": "10 days",
             "total": 50379.0,
         },
@@ -80,6 +98,8 @@ RESULTS: Answer = {
             "quantity": 23,
             "unit_price": 1611.78,
             "supplier": "HP",
+            "service": "express",
+            "tier": 2,
             "lead_time": "7 days",
             "total": 37071.0,
         },
@@ -98,7 +118,52 @@ RESULTS: Answer = {
     "market_analysis": {
         "markdown": "## Outlook",
         "html": f"<h2>Outlook</h2><p>Demand for 6 months is <strong>high</strong>.</p>{TABLE}",
-        "data": {},
+        "data": {
+            "months": 12,
+            "demand": [
+                {"department": "engineering", "hires": 50, "units": {"MacBook Pro": 40, "MacBook Air": 10}},
+                {"department": "sales", "hires": 30, "units": {"MacBook Pro": 9, "MacBook Air": 21}},
+            ],
+        },
+    },
+    "figures": {
+        "status": "planned",
+        "budget": 250000,
+        "quarter": "Q4",
+        "missing_units": 0,
+        "orders": [
+            {"supplier": "Apple", "total": 50379, "needs_cfo_approval": True},
+            {"supplier": "HP", "total": 37071, "needs_cfo_approval": False},
+        ],
+        "binding_rules": [
+            {"rule": "delivery time", "cost": 10010, "units": 0, "explanation": "without it the plan costs less"},
+            {
+                "rule": "3-month buffer",
+                "cost": 33210,
+                "units": 20,
+                "explanation": "without it 20 fewer laptops would do",
+            },
+        ],
+        "ways_out": ["raise the budget to $300,000: everything needed then costs $290,000"],
+        "naive_plan": {"cost": 93570.5, "breaks": ["order limit"], "lines": []},
+        "stock_outlook": [
+            {
+                "family": "mac performance",
+                "products": ["MacBook Pro"],
+                "monthly_use": 8,
+                "target": 50,
+                "with_plan": [45, 66, 58, 50],
+                "without_plan": [45, 37, 29, -3],
+            },
+            {
+                "family": "windows business",
+                "products": ["HP EliteBook", "ThinkPad T14"],
+                "monthly_use": 7,
+                "target": 60,
+                "with_plan": [55, 81, 74, 67],
+                "without_plan": [55, 48, 41, 34],
+            },
+        ],
     },
 }
 
@@ -115,12 +180,16 @@ class BackendDouble:
     """What is known of the run's exchanges, one entry a request, the last one for ever; nothing: no trace is kept."""
     others: dict[str, tuple[Answer, list[Answer]]] = field(default_factory=dict)
     """The person's other runs by their ids: progress and exchanges."""
+    other_results: dict[str, Answer] = field(default_factory=dict)
+    cancelled: list[str] = field(default_factory=list)
+    refuse_cancel: int | None = None
 
     def app(self, ui_origin: str) -> Starlette:
         cors = Middleware(CORSMiddleware, allow_origins=[ui_origin], allow_methods=["*"], allow_headers=["*"])
         routes = [
             Route("/optimization/start", self._guarded(self._start), methods=["POST"]),
             Route("/optimization/progress/{id}", self._guarded(self._progress)),
+            Route("/optimization/cancel/{id}", self._guarded(self._cancel), methods=["POST"]),
             Route("/optimization/results/{id}", self._guarded(self._results)),
             Route("/optimization/trace/{id}", self._guarded(self._trace)),
             Route("/optimization/all", self._guarded(self._all)),
@@ -143,13 +212,23 @@ class BackendDouble:
         return JSONResponse({"request_id": RUN, "status": "started", "message": "Started."})
 
     def _progress(self, request: Request, body: bytes) -> Response:
+        if request.path_params["id"] in self.others:
+            return JSONResponse(self.others[request.path_params["id"]][0])
         if request.path_params["id"] != RUN or not self.script:
             return _problem(404)
         now = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         return _problem(now) if isinstance(now, int) else JSONResponse(now)
 
     def _results(self, request: Request, body: bytes) -> Response:
-        return JSONResponse(self.results)
+        return JSONResponse(self.other_results.get(request.path_params["id"], self.results))
+
+    def _cancel(self, request: Request, body: bytes) -> Response:
+        if self.refuse_cancel is not None:
+            return _problem(self.refuse_cancel)
+        self.cancelled.append(request.path_params["id"])
+        error = {"code": "cancelled", "message": "You cancelled this run, so nothing was planned."}
+        self.script = [progress("failed", 40, error["message"], error=error)]
+        return JSONResponse(self.script[0])
 
     def _trace(self, request: Request, body: bytes) -> Response:
         asked = request.path_params["id"]
@@ -161,7 +240,8 @@ class BackendDouble:
         return JSONResponse({"request_id": RUN, "arrows": now})
 
     def _all(self, request: Request, body: bytes) -> Response:
-        mine = [progress("running", 40, "Working")] if self.script else []
+        now = [each for each in self.script[-1:] if isinstance(each, dict)]
+        mine = now if self.started else [progress("running", 40, "Working") for _ in self.script[:1]]
         return JSONResponse([*mine, *(run for run, _ in self.others.values())])
 
 

@@ -34,6 +34,7 @@ SENTENCES = {
     "denied": "You denied the agents' request, so nothing was done.",
     "abandoned": "The request for your consent was closed before you decided.",
     "expired": "Nobody decided in time, so the request for consent expired. Start again to be asked again.",
+    "cancelled": "You cancelled this run, so nothing was planned.",
     "unreachable": "A part of the system cannot be reached. Try again when it is back.",
     "timed_out": "The supply-chain agent did not answer in time. Try again.",
     "authorization_denied": "The gateway's policy does not allow the backend to do this.",

@@ -16,21 +16,30 @@ from aauthkit.demo.backend.ledger import Done, Ledger, Step
 from aauthkit.demo.backend.presented import PERSON_TOKEN, PUBLISHED, Presented, delegation_of, shown_in, token_in
 from aauthkit.demo.backend.shapes import AgentState, Delegation
 
-CONNECTING = Step(status="running", percentage=5, words="Connecting to the supply-chain agent")
-ASKING = Step(status="running", percentage=15, words="Asking the supply-chain agent")
-CHALLENGED = Step(status="authorizing", percentage=30, words="The supply-chain agent asks for authorization")
-EXCHANGING = Step(status="authorizing", percentage=35, words="Asking the person server for authorization")
-APPROVAL = Step(status="approval_pending", percentage=40, words="Waiting for approval at the person server")
-AUTHORIZED = Step(status="authorizing", percentage=55, words="Authorized by the person server")
-PLANNING = Step(status="running", percentage=65, words="The supply-chain agent is planning")
+BACKEND = "backend"
+SUPPLY_CHAIN = "supply-chain-agent"
+MARKET_ANALYSIS = "market-analysis-agent"
+# Who is not an agent and may have the turn.
+PERSON_SERVER = "person-server"
+YOU = "you"
+
+CONNECTING = Step(status="running", percentage=5, words="Connecting to the supply-chain agent", working=BACKEND)
+ASKING = Step(status="running", percentage=15, words="Asking the supply-chain agent", working=SUPPLY_CHAIN)
+CHALLENGED = Step(
+    status="authorizing", percentage=30, words="The supply-chain agent asks for authorization", working=BACKEND
+)
+EXCHANGING = Step(
+    status="authorizing", percentage=35, words="Asking the person server for authorization", working=PERSON_SERVER
+)
+APPROVAL = Step(
+    status="approval_pending", percentage=40, words="Waiting for approval at the person server", working=PERSON_SERVER
+)
+AUTHORIZED = Step(status="authorizing", percentage=55, words="Authorized by the person server", working=BACKEND)
+PLANNING = Step(status="running", percentage=65, words="The supply-chain agent is planning", working=SUPPLY_CHAIN)
 COMPLETED = Step(status="completed", percentage=100, words="The plan is ready")
 CONSENT_PERCENTAGE = 40.0
 ASK_WORDS = "Waiting for your consent at the person server"
 ARRIVED_WORDS = "You are at the person server; waiting for your decision"
-
-BACKEND = "backend"
-SUPPLY_CHAIN = "supply-chain-agent"
-MARKET_ANALYSIS = "market-analysis-agent"
 
 
 class Interaction(Protocol):
@@ -38,6 +47,10 @@ class Interaction(Protocol):
 
     @property
     def code(self) -> str: ...
+    @property
+    def pending_url(self) -> str: ...
+    @property
+    def expires_at(self) -> float | None: ...
     def user_url_with_callback(self, callback: str) -> str: ...
 
 
@@ -82,6 +95,12 @@ class Journey:
         if self._shown is None:
             return Delegation(sub=BACKEND, aud=self._supply_chain, scope="")
         return delegation_of(self._shown.claims, audience=self._supply_chain)
+
+    @property
+    def own_question(self) -> Interaction | None:
+        """What this run itself asked at the person server and still waits for; not a question it shares."""
+        asker, interaction = self._questions.asked.get(self._person, (None, None))
+        return interaction if asker is self else None
 
     async def move(self, step: Step) -> None:
         if step != self._now:
@@ -138,6 +157,8 @@ class Journey:
             interaction_url=interaction.user_url_with_callback(self._callback),
             interaction_code=interaction.code,
             callback_url=self._callback,
+            interaction_expires_at=interaction.expires_at,
+            working=YOU,
         )
         await self.move(step)
 

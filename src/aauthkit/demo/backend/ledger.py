@@ -36,7 +36,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from aauthkit.clock import Clock
-from aauthkit.demo.backend.shapes import Activity, AgentState, Delegation, Failure, Progress, Results, Status
+from aauthkit.demo.backend.shapes import (
+    Activity,
+    AgentState,
+    Delegation,
+    Failure,
+    Progress,
+    Results,
+    StartRequest,
+    Status,
+)
 
 # Runs kept for each person; the oldest finished ones make room. A hundred is months of use of a demo.
 HISTORY = 100
@@ -63,6 +72,9 @@ _runs = Table(
     Column("finished_at", Float),
     Column("mode", String(24)),
     Column("draft", String(8)),
+    Column("interaction_expires_at", Float),
+    Column("working", String(32)),
+    Column("asked", JSON),
 )
 _activities = Table(
     "activities",
@@ -90,6 +102,8 @@ class Step:
     interaction_url: str | None = None
     interaction_code: str | None = None
     callback_url: str | None = None
+    interaction_expires_at: float | None = None
+    working: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +149,7 @@ class Ledger:
         *,
         market_analysis: bool,
         step: Step,
+        asked: StartRequest | None = None,
         mode: str | None = None,
         draft: str | None = None,
     ) -> None:
@@ -144,6 +159,7 @@ class Ledger:
             "person": person,
             "market_analysis": int(market_analysis),
             "started_at": self._clock.now(),
+            "asked": None if asked is None else asked.model_dump(mode="json", exclude_none=True),
             "mode": mode,
             "draft": draft,
             **_columns(step),
@@ -163,9 +179,9 @@ class Ledger:
         values = {**_columns(step), "results": results.model_dump(mode="json"), "finished_at": self._clock.now()}
         await self._change(request_id, values)
 
-    async def fail(self, request_id: str, failure: Failure) -> None:
-        """Mark a run failed; how far it had come stays visible."""
-        await self._change(request_id, self._failed(failure))
+    async def fail(self, request_id: str, failure: Failure) -> bool:
+        """Mark a run failed; how far it had come stays visible. False when it had ended before."""
+        return await self._change(request_id, self._failed(failure))
 
     async def fail_unfinished(self, failure: Failure) -> int:
         """At start: runs that were in flight when the process ended cannot go on. Returns how many there were."""
@@ -242,13 +258,15 @@ class Ledger:
             "interaction_url": None,
             "interaction_code": None,
             "callback_url": None,
+            "interaction_expires_at": None,
+            "working": None,
         }
 
-    async def _change(self, request_id: str, values: dict[str, Any]) -> None:
+    async def _change(self, request_id: str, values: dict[str, Any]) -> bool:
         # Guarded in SQL: a finished run never moves again, whatever arrives late.
         guard = (_runs.c.request_id == request_id, _runs.c.status.in_(UNFINISHED))
         async with self._database.begin() as connection:
-            await connection.execute(update(_runs).where(*guard).values(values))
+            return (await connection.execute(update(_runs).where(*guard).values(values))).rowcount == 1
 
     async def _forget_oldest(self, connection: AsyncConnection, person: str) -> None:
         numbers = select(_runs.c.number).where(_runs.c.person == person).order_by(_runs.c.number.desc())
@@ -277,6 +295,11 @@ class Ledger:
             started_at=_time(row["started_at"]),
             mode=row["mode"],
             draft=row["draft"],
+            interaction_expires_at=_time_or_none(row["interaction_expires_at"]),
+            working=row["working"],
+            asked=None if row["asked"] is None else StartRequest.model_validate(row["asked"]),
+            finished_at=_time_or_none(row["finished_at"]),
+            total_cost=None if row["results"] is None else row["results"]["summary"]["total_cost"],
         )
 
     async def _estimate(self, connection: AsyncConnection, row: RowMapping) -> datetime | None:
@@ -316,11 +339,17 @@ def _columns(step: Step) -> dict[str, Any]:
         "interaction_url": step.interaction_url,
         "interaction_code": step.interaction_code,
         "callback_url": step.callback_url,
+        "interaction_expires_at": step.interaction_expires_at,
+        "working": step.working,
     }
 
 
 def _time(at: float) -> datetime:
     return datetime.fromtimestamp(at, UTC)
+
+
+def _time_or_none(at: float | None) -> datetime | None:
+    return None if at is None else _time(at)
 
 
 def _activity_list(rows: Sequence[RowMapping]) -> list[Activity]:

@@ -114,6 +114,13 @@ async def progress(backend: Backend, person: Caller, request_id: str) -> Progres
     return found
 
 
+@optimization.post("/cancel/{request_id}")
+async def cancel(backend: Backend, person: Caller, request_id: str) -> Progress:
+    """End one of the person's runs; 409 when it has ended already."""
+    await backend.runs.cancel(person.id, request_id)
+    return await progress(backend, person, request_id)
+
+
 @optimization.get("/results/{request_id}")
 async def results(backend: Backend, person: Caller, request_id: str) -> Results:
     found = await backend.ledger.results(person.id, request_id)

@@ -12,11 +12,13 @@ import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+import httpx2
+
 from aauthkit.clock import Clock
 from aauthkit.demo.backend import journey as journeys
 from aauthkit.demo.backend.failures import NoIdentity, failure, failure_of, with_names
 from aauthkit.demo.backend.identity import Identity
-from aauthkit.demo.backend.journey import BACKEND, MARKET_ANALYSIS, SUPPLY_CHAIN, Journey, OpenQuestions
+from aauthkit.demo.backend.journey import BACKEND, MARKET_ANALYSIS, SUPPLY_CHAIN, Interaction, Journey, OpenQuestions
 from aauthkit.demo.backend.ledger import Ledger, Step
 from aauthkit.demo.backend.markup import safe_html
 from aauthkit.demo.backend.presented import delegation_of
@@ -31,6 +33,8 @@ log = logging.getLogger(__name__)
 PENDING = Step(status="pending", percentage=0, words="Waiting to start")
 # A person may take ten minutes to consent at each of two hops; after that nobody is coming.
 DEADLINE = timedelta(minutes=25)
+# Somebody waits for the answer of a cancellation, and what is not withdrawn expires.
+WITHDRAWAL_TIMEOUT = httpx2.Timeout(3.0)
 # Each run may hold an open request at the gateway; ten at once is more than a page can start by clicking.
 AT_ONCE = 10
 # Enough to recognize one's own request by; the person server has its own bound.
@@ -48,6 +52,8 @@ class Runs:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._owners: dict[str, str] = {}
         self._analysing: set[str] = set()
+        self._journeys: dict[str, Journey] = {}
+        self._cancelled: set[str] = set()
         self._questions = OpenQuestions()
 
     @property
@@ -68,6 +74,7 @@ class Runs:
             person,
             market_analysis=order.wants_market_analysis,
             step=PENDING,
+            asked=order,
             mode=self._settings.mode,
             draft=self._settings.draft,
         )
@@ -78,6 +85,20 @@ class Runs:
         self._tasks[request_id] = task
         task.add_done_callback(lambda _: self._forget(request_id))
         return request_id
+
+    async def cancel(self, person: str, request_id: str) -> None:
+        """End a run that goes on, and take back what it asked the person; raises `Problem` for any other run."""
+        if await self._ledger.progress(person, request_id) is None:
+            raise Problem(404, "not_found", "You have no such run; GET /optimization/all lists yours.")
+        # Decided in the ledger: of two that cancel at once one does, and a plan that is ready stays.
+        if not await self._ledger.fail(request_id, failure("cancelled")):
+            raise Problem(409, "already_ended", "This run has ended already; its progress says how.")
+        journey = self._journeys.get(request_id)
+        if journey is not None:
+            self._cancelled.add(request_id)
+            await journey.record(BACKEND, "Cancelled", "You cancelled this run.")
+            await self._withdraw(journey.own_question)
+        await self._stop([request_id])
 
     async def clear(self, person: str) -> int:
         """Stop and forget all the person's runs; returns how many there were."""
@@ -99,6 +120,8 @@ class Runs:
         self._tasks.pop(request_id, None)
         self._owners.pop(request_id, None)
         self._analysing.discard(request_id)
+        self._journeys.pop(request_id, None)
+        self._cancelled.discard(request_id)
 
     async def _stop(self, request_ids: Iterable[str]) -> None:
         tasks = [self._tasks[request_id] for request_id in list(request_ids) if request_id in self._tasks]
@@ -106,8 +129,24 @@ class Runs:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def _withdraw(self, question: Interaction | None) -> None:
+        """Nobody is to decide about a run that is gone (AAuth-11 §7.5.2.3). It would expire by itself as well.
+
+        Before the run stops: another run of the person that waits for the same then asks for itself.
+        """
+        if question is None:
+            return
+        try:
+            auth = self._identity.signature_only()
+            answer = await self._identity.client.delete(question.pending_url, auth=auth, timeout=WITHDRAWAL_TIMEOUT)
+        except (NoIdentity, httpx2.HTTPError) as error:
+            log.warning("a request for consent was not withdrawn: %s", type(error).__name__)
+            return
+        if answer.status_code >= 400:
+            log.warning("a request for consent was not withdrawn: HTTP %d", answer.status_code)
+
     async def _run(self, request_id: str, person: str, order: StartRequest) -> None:
-        journey = self._journey(request_id, person)
+        journey = self._journeys[request_id] = self._journey(request_id, person)
         journeys.current.set(journey)
         try:
             async with asyncio.timeout(DEADLINE.total_seconds()), self._traces.of_run(request_id):
@@ -138,6 +177,8 @@ class Runs:
         await self._ledger.complete(request_id, journeys.COMPLETED, self._results(request_id, plan))
 
     async def _fail(self, journey: Journey, request_id: str, error: Exception) -> None:
+        if request_id in self._cancelled:
+            return
         told = with_names(failure_of(error), self._settings.names)
         if told.code == "internal_error":
             log.exception("run %s failed", request_id)
@@ -168,6 +209,7 @@ class Runs:
             report_markdown=plan.markdown,
             report_html=safe_html(plan.markdown),
             market_analysis=plan.market_analysis,
+            figures=plan.figures,
         )
 
 

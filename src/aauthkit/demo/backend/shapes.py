@@ -102,6 +102,8 @@ class Failure(BaseModel):
 
 
 class Progress(BaseModel):
+    """Beside the contract's members: until when a person may decide, whose turn it is, what was asked, its price."""
+
     request_id: str
     status: Status
     progress_percentage: float
@@ -115,6 +117,13 @@ class Progress(BaseModel):
     started_at: datetime | None = None
     mode: str | None = None
     draft: str | None = None
+    interaction_expires_at: datetime | None = None
+    """When the request for consent ends, as the server said that asks; unknown where it did not."""
+    working: str | None = None
+    """Whose turn it is: an agent, `person-server`, or `you`."""
+    asked: StartRequest | None = None
+    finished_at: datetime | None = None
+    total_cost: float | None = None
 
 
 class Summary(BaseModel):
@@ -134,6 +143,8 @@ class Recommendation(BaseModel):
     supplier: str
     lead_time: str
     total: float
+    service: str | None = None
+    tier: int | None = None
 
 
 class Reason(BaseModel):
@@ -150,6 +161,56 @@ class MarketAnalysis(BaseModel):
     data: dict[str, Any]
 
 
+class Order(BaseModel):
+    """What is bought from one supplier."""
+
+    supplier: str
+    total: float
+    needs_cfo_approval: bool
+
+
+class BindingRule(BaseModel):
+    """A rule that made the plan dearer by `cost` or smaller by `units`."""
+
+    rule: str
+    cost: float
+    units: int
+    explanation: str
+
+
+class NaivePlan(BaseModel):
+    """The purchase of somebody who refills product by product, and the limits it would break."""
+
+    cost: float
+    breaks: list[str]
+    lines: list[Recommendation]
+
+
+class StockOutlook(BaseModel):
+    """A family's laptops in stock now and at the end of each month, with the plan and without it."""
+
+    family: str
+    products: list[str]
+    monthly_use: int
+    target: int
+    with_plan: list[int]
+    without_plan: list[int]
+
+
+class Figures(BaseModel):
+    """What the supply-chain agent computed beside the plan."""
+
+    status: str
+    budget: float
+    quarter: str
+    missing_units: int
+    orders: list[Order]
+    binding_rules: list[BindingRule]
+    ways_out: list[str]
+    naive_plan: NaivePlan
+    stock_outlook: list[StockOutlook]
+
+
 class Results(BaseModel):
     request_id: str
     summary: Summary
@@ -159,6 +220,8 @@ class Results(BaseModel):
     report_markdown: str
     report_html: str
     market_analysis: MarketAnalysis | None = None
+    figures: Figures | None = None
+    """None where the agent gives no more than the contract asks."""
 
 
 class AgentStatus(BaseModel):

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from aauthkit.demo.backend.failures import SENTENCES, AgentAnsweredError
 from aauthkit.demo.backend.markup import safe_html
-from aauthkit.demo.backend.shapes import MarketAnalysis, Reason, Recommendation, StartRequest, Summary
+from aauthkit.demo.backend.shapes import Figures, MarketAnalysis, Reason, Recommendation, StartRequest, Summary
 
 # Connecting is loopback or a data centre; a plan with a market analysis takes seconds, and the whole hop may wait for
 # the market-analysis agent. The wait for a person is not in here: polls are separate, short requests.
@@ -37,6 +37,7 @@ class Plan:
     markdown: str
     market_analysis: MarketAnalysis | None
     market_delegation: dict[str, Any] | None
+    figures: Figures | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +175,7 @@ def plan_of(result: dict[str, Any]) -> Plan:
             markdown=_text(parts),
             market_analysis=_market_analysis(data.get("market_analysis")),
             market_delegation=_market_delegation(data.get("market_analysis")),
+            figures=Figures.model_validate(data) if "naive_plan" in data else None,
         )
     except (ValidationError, KeyError, TypeError):
         raise _bad("Its numbers are missing or not numbers.") from None

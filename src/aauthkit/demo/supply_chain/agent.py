@@ -17,11 +17,14 @@ from anyio import to_thread
 from aauthkit.demo.data.reference import Reference
 from aauthkit.demo.hosting.conversation import CannotAnswer, Question, Reply
 from aauthkit.demo.supply_chain import report
+from aauthkit.demo.supply_chain.outlook import outlook
 from aauthkit.demo.supply_chain.planner import plan
 from aauthkit.demo.supply_chain.report import MarketAnswer
 from aauthkit.demo.supply_chain.request import Request, read
 
 DEFAULT_PROMPT = "optimize laptop supply chain"
+# Nobody analyses further ahead than this many months.
+LONGEST = 12
 # The names under which callers choose the market analysis, beside saying it.
 _FLAGS = ("include_market_analysis", "market_analysis")
 
@@ -47,8 +50,17 @@ class SupplyChainAgent:
             request = _informed(request, market, self._reference)
         # The solver holds no lock while it works, and a tenth of a second is long for an event loop.
         purchase = await to_thread.run_sync(partial(plan, request.order, self._reference, self._today()))
+        stock = outlook(purchase.lines, request.order, self._reference, self._months(market))
         return Reply(
-            markdown=report.as_markdown(purchase, request, market), data=report.as_data(purchase, request, market)
+            markdown=report.as_markdown(purchase, request, market),
+            data=report.as_data(purchase, request, market, stock),
+        )
+
+    def _months(self, market: MarketAnswer | None) -> int:
+        """How far ahead to look: as far as the analysis did, else as far as the buffer has to carry."""
+        analysed = market.data.get("months") if market is not None else None
+        return (
+            analysed if isinstance(analysed, int) and 0 < analysed <= LONGEST else self._reference.policy.buffer_months
         )
 
     def _request(self, question: Question) -> Request:

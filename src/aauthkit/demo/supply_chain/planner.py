@@ -47,6 +47,7 @@ class Line:
     offer: Offer
     units: int
     lead_days: int
+    tier: int
 
     @property
     def total(self) -> int:
@@ -79,7 +80,7 @@ class Plan:
     rules: Rules
     quarter: str
     quarter_budget: int
-    naive_cost: int
+    naive_lines: tuple[Line, ...]
     naive_breaks: tuple[str, ...]
     cheapest_cost: int
     bounds: tuple[Bound, ...]
@@ -91,6 +92,10 @@ class Plan:
     @property
     def total_cost(self) -> int:
         return sum(line.total for line in self.lines)
+
+    @property
+    def naive_cost(self) -> int:
+        return sum(line.total for line in self.naive_lines)
 
     @property
     def units(self) -> int:
@@ -153,18 +158,18 @@ def plan(order: Order, reference: Reference, today: date) -> Plan:
     rules = _rules(order, reference, quarter)
     whole = cheapest(needs, rules, reference)
     solution = whole or closest(needs, rules, reference)
-    naive_cost, naive_breaks = _naive(order, rules, reference)
+    naive_lines = tuple(_naive(order, rules, reference))
     bounds = _bounds_of_complete if whole else _bounds_of_partial
     return Plan(
         complete=whole is not None,
-        lines=_lines(solution, rules),
+        lines=_lines(solution, rules, reference),
         needs=needs,
         short={name: units for name, units in solution.short.items() if units},
         rules=rules,
         quarter=quarter,
         quarter_budget=reference.policy.budgets[quarter],
-        naive_cost=naive_cost,
-        naive_breaks=naive_breaks,
+        naive_lines=naive_lines,
+        naive_breaks=tuple(_broken(naive_lines, rules)),
         cheapest_cost=_cheapest_cost(needs, solution, rules, reference),
         bounds=tuple(bounds(order, needs, rules, solution, reference)),
         ways_out=() if whole else tuple(_ways_out(needs, rules, reference)),
@@ -193,7 +198,7 @@ def _single_need(name: str, order: Order, reference: Reference, *, floors: bool)
         name=name,
         family=reference.products[name].family,
         products=frozenset({name}),
-        units=max(0, target - _on_hand(name, order, reference)),
+        units=max(0, target - on_hand(name, order, reference)),
         rank=FLOOR_RANK,
     )
 
@@ -202,12 +207,12 @@ def _family_need(family: str, order: Order, reference: Reference, *, floors: boo
     """Stock of a family must carry the buffer's months of use and still stand at its floors; any member may serve."""
     members = [name for name, product in reference.products.items() if product.family == family]
     target = sum(_target(name, order, reference, floors=floors) for name in members)
-    on_hand = sum(_on_hand(name, order, reference) for name in members)
+    held = sum(on_hand(name, order, reference) for name in members)
     return Need(
         name=f"{reference.policy.buffer_months}-month buffer of {family} laptops",
         family=family,
         products=frozenset(members),
-        units=max(0, target - on_hand),
+        units=max(0, target - held),
         rank=BUFFER_RANK,
     )
 
@@ -218,7 +223,8 @@ def _target(name: str, order: Order, reference: Reference, *, floors: bool = Tru
     return max(floor + use, order.required.get(name, 0)) + order.extra.get(name, 0)
 
 
-def _on_hand(name: str, order: Order, reference: Reference) -> int:
+def on_hand(name: str, order: Order, reference: Reference) -> int:
+    """What is counted of a product, or what the order says instead."""
     return order.stock.get(name, reference.stock[name].on_hand)
 
 
@@ -323,7 +329,7 @@ def _step(name: str, solution: Solution, rules: Rules, reference: Reference) -> 
     suppliers = {offer.supplier for offer, _ in solution.bought}
     match name:
         case "delivery time":
-            return f"accept delivery in {max(line.lead_days for line in _lines(solution, rules))} days"
+            return f"accept delivery in {max(line.lead_days for line in _lines(solution, rules, reference))} days"
         case "quality":
             return f"accept {_worst_grade(solution, reference)} grade laptops"
         case "supplier tiers":
@@ -371,13 +377,14 @@ def _approvals(solution: Solution, rules: Rules) -> Iterable[str]:
             yield supplier
 
 
-def _lines(solution: Solution, rules: Rules) -> tuple[Line, ...]:
+def _lines(solution: Solution, rules: Rules, reference: Reference) -> tuple[Line, ...]:
     waiting = set(_approvals(solution, rules))
     return tuple(
         Line(
             offer=offer,
             units=units,
             lead_days=offer.lead_days + (rules.approval_days if offer.supplier in waiting else 0),
+            tier=reference.policy.tiers[offer.supplier],
         )
         for offer, units in solution.bought
     )
@@ -390,21 +397,25 @@ def _cheapest_cost(needs: tuple[Need, ...], solution: Solution, rules: Rules, re
     return solution.cost if ideal is None else ideal.cost
 
 
-def _naive(order: Order, rules: Rules, reference: Reference) -> tuple[int, tuple[str, ...]]:
-    """What a buyer pays who refills product by product, and which limits that purchase would break."""
-    totals: dict[str, int] = {}
+def _naive(order: Order, rules: Rules, reference: Reference) -> Iterable[Line]:
+    """What a buyer orders who refills product by product."""
     for name, product in reference.products.items():
-        units = _target(name, order, reference) - _on_hand(name, order, reference)
+        units = _target(name, order, reference) - on_hand(name, order, reference)
         offer = _habitual_offer(name, product.maker, rules, reference)
         if units > 0 and offer is not None and (not order.products or name in order.products):
-            totals[offer.supplier] = totals.get(offer.supplier, 0) + units * offer.unit_price
-    cost = sum(totals.values())
-    breaks = []
-    if rules.budget is not None and cost > rules.budget:
-        breaks.append("budget")
+            tier = reference.policy.tiers[offer.supplier]
+            yield Line(offer=offer, units=units, lead_days=offer.lead_days, tier=tier)
+
+
+def _broken(lines: tuple[Line, ...], rules: Rules) -> Iterable[str]:
+    """The limits that a purchase of these lines would break."""
+    totals: dict[str, int] = {}
+    for line in lines:
+        totals[line.offer.supplier] = totals.get(line.offer.supplier, 0) + line.total
+    if rules.budget is not None and sum(totals.values()) > rules.budget:
+        yield "budget"
     if rules.order_maximum is not None and any(total > rules.order_maximum for total in totals.values()):
-        breaks.append("order limit")
-    return cost, tuple(breaks)
+        yield "order limit"
 
 
 def _habitual_offer(name: str, maker: str, rules: Rules, reference: Reference) -> Offer | None:

@@ -159,6 +159,9 @@ class _Program:
         rank_totals: Mapping[int, int] | None = None,
     ) -> Solution | None:
         """Minimise cost, or the shortfall of one rank; shortfalls may be bounded singly or by the total of a rank."""
+        if self.width == 0:
+            # Nothing is needed and nobody offers anything: the solver takes no program without a column.
+            return Solution(bought=(), short={})
         extra = [self._rank_row(rank) for rank in rank_totals or {}]
         caps = [float(total) for total in (rank_totals or {}).values()]
         matrix = np.vstack([*self.rows, *extra]) if self.rows or extra else np.zeros((1, self.width))

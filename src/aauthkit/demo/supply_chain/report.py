@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aauthkit.demo.supply_chain.outlook import FamilyOutlook
 from aauthkit.demo.supply_chain.planner import Bound, Line, Plan
 from aauthkit.demo.supply_chain.request import Request
 
@@ -22,7 +23,9 @@ class MarketAnswer:
     delegation: Mapping[str, Any] | None = None
 
 
-def as_data(plan: Plan, request: Request, market: MarketAnswer | None) -> dict[str, Any]:
+def as_data(
+    plan: Plan, request: Request, market: MarketAnswer | None, stock: Sequence[FamilyOutlook]
+) -> dict[str, Any]:
     """The structured answer; `summary`, `recommendations` and `reasoning` have the shapes of CONTRACT §5."""
     return {
         "kind": "supply-chain-plan",
@@ -51,7 +54,15 @@ def as_data(plan: Plan, request: Request, market: MarketAnswer | None) -> dict[s
         "ways_out": list(plan.ways_out),
         "delivery_days": plan.delivery_days,
         "delivery_date": plan.delivery_date.isoformat() if plan.lines else None,
+        "budget": plan.rules.budget,
+        "quarter": plan.quarter,
         "naive_cost": plan.naive_cost,
+        "naive_plan": {
+            "cost": plan.naive_cost,
+            "breaks": list(plan.naive_breaks),
+            "lines": [_recommendation(line) for line in plan.naive_lines],
+        },
+        "stock_outlook": [_stock(family) for family in stock],
         "understood": list(request.understood),
         "not_understood": list(request.not_understood),
         "market_analysis": None if market is None else _market(market),
@@ -81,6 +92,18 @@ def _recommendation(line: Line) -> dict[str, Any]:
         "lead_time": f"{line.lead_days} days",
         "total": line.total,
         "service": line.offer.service,
+        "tier": line.tier,
+    }
+
+
+def _stock(family: FamilyOutlook) -> dict[str, Any]:
+    return {
+        "family": family.family,
+        "products": list(family.products),
+        "monthly_use": family.monthly_use,
+        "target": family.target,
+        "with_plan": list(family.with_plan),
+        "without_plan": list(family.without_plan),
     }
 
 

@@ -70,6 +70,7 @@ _DEFERRED = members(
         "code": TEXT,
         "interaction_url": TEXT,
         "pending_url": TEXT,
+        "expires_in": COUNT,
     }
 )
 _QUESTION = members({"status": words("pending"), "clarification": TEXT, "timeout": COUNT}, {"options": list_of(TEXT)})
@@ -167,6 +168,8 @@ class AgentEndpoints:
                 "code": code,
                 "interaction_url": url,
                 "pending_url": location,
+                # Ours: how long the person has, so that whoever waits can tell them.
+                "expires_in": max(0, int(request.expires_at - self._clock.now())),
             },
             {
                 "Location": location,

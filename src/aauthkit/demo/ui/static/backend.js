@@ -23,6 +23,11 @@ export class Backend {
     return this.#call("/optimization/start", { method: "POST", body: JSON.stringify(request) });
   }
 
+  // Ends a run that goes on; "refused" when it had ended before.
+  cancel(id) {
+    return this.#call(`/optimization/cancel/${encodeURIComponent(id)}`, { method: "POST" });
+  }
+
   progress(id) {
     return this.#call(`/optimization/progress/${encodeURIComponent(id)}`);
   }

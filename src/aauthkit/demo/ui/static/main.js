@@ -4,6 +4,9 @@ import { Backend, BackendError } from "./backend.js";
 import { find, make, show, write } from "./dom.js";
 import { SignIn, SignInProblem } from "./oidc.js";
 import { ProtocolView } from "./protocol/view.js";
+import { saveCsv, saveJson } from "./results/export.js";
+import { History } from "./results/history.js";
+import { formIn, formOf, fragmentOf } from "./results/link.js";
 import { Run } from "./run.js";
 import { clear, drawConnection, drawFailure, drawProgress, drawResults } from "./view.js";
 
@@ -16,6 +19,13 @@ const SUGGESTIONS = {
 // The form as it was last sent, so that "Try again" after a reload asks for the same.
 const FORM = "request.form";
 const FIELDS = ["prompt", "budget", "delivery", "quality", "months"];
+const EMPTY = { prompt: "", budget: "", delivery: "", quality: "", months: "6", market: false };
+// What to do when the backend is the problem.
+const NEXT = {
+  "signed-out": "Sign in again: the run is still here.",
+  unreachable: "See that the backend is running, then try again.",
+  busy: "Wait until a run has ended, then try again.",
+};
 const RUN_ID = /^#run=([A-Za-z0-9_-]{1,128})$/;
 
 // Set once this tab has asked quietly, so that it never asks in a circle.
@@ -25,19 +35,24 @@ let config;
 let signIn;
 let backend;
 let protocol;
+let runs;
 let run = null;
+let cancelling = false;
+// The results shown, for export.
+let shown = null;
 
 async function open() {
   config = await (await fetch("/config.json")).json();
   signIn = new SignIn(config);
   backend = new Backend(config.backend, signIn);
   protocol = new ProtocolView(backend, config);
+  runs = new History(backend);
   listen();
   await finishSignIn();
   if (signIn.session) return openDesk();
   openWelcome();
-  // A tab that comes back from the person server with a run in its address: whoever is signed in already sees it at once.
-  if (RUN_ID.test(location.hash) && !sessionStorage.getItem(ASKED)) {
+  // A tab that comes back from the person server with a run, or a request, in its address: whoever is signed in already sees it at once.
+  if ((RUN_ID.test(location.hash) || formIn(location.hash)) && !sessionStorage.getItem(ASKED)) {
     sessionStorage.setItem(ASKED, "yes");
     await beginSignIn({ quietly: true });
   }
@@ -48,6 +63,10 @@ function listen() {
   find("sign-out").addEventListener("click", () => leave());
   find("request").addEventListener("submit", (event) => { event.preventDefault(); start(); });
   find("again").addEventListener("click", () => (signIn.session ? start() : beginSignIn()));
+  find("cancel").addEventListener("click", () => cancel());
+  find("save-csv").addEventListener("click", () => saveCsv(shown));
+  find("save-json").addEventListener("click", () => saveJson(shown));
+  find("share-copy").addEventListener("click", () => copyLink());
   find("market").addEventListener("change", () => show("horizon", find("market").checked));
   find("suggestions").append(...Object.entries(SUGGESTIONS).map(suggestion));
   addEventListener("hashchange", () => { if (signIn.session) resume(); });
@@ -89,6 +108,7 @@ async function beginSignIn(manner) {
 
 async function leave() {
   drop();
+  runs.close();
   sessionStorage.removeItem(FORM);
   try {
     await signIn.signOut();
@@ -117,6 +137,7 @@ function openDesk() {
   show("desk", true);
   clear();
   refill();
+  runs.refresh();
   resume();
 }
 
@@ -138,6 +159,8 @@ async function start() {
 }
 
 function resume() {
+  const asked = formIn(location.hash);
+  if (asked) return fillFromLink(asked);
   const id = RUN_ID.exec(location.hash)?.[1];
   if (!id || run?.id === id) return;
   drop();
@@ -148,23 +171,33 @@ function resume() {
 function drop() {
   run?.stop();
   protocol.close();
+  shown = null;
   clear();
 }
 
 function follow(id) {
+  cancelling = false;
   busy(true);
+  show("from-link", false);
   protocol.follow(id);
+  runs.follow(id);
   run = new Run(backend, id, {
     progress: (progress) => {
       drawProgress(progress, config);
+      if (progress.status === "completed") drawShare(formOf(progress.asked));
       if (progress.status === "failed") {
         busy(false);
         protocol.end();
+        runs.refresh();
+        // The button that was pressed is gone; where the focus goes is what can be done next.
+        if (cancelling) find("again").focus({ preventScroll: true });
       }
     },
     completed: (results) => {
       drawConnection(null);
+      shown = results;
       drawResults(results);
+      runs.refresh();
       busy(false);
       protocol.end();
       find("results").focus({ preventScroll: true });
@@ -173,6 +206,35 @@ function follow(id) {
     lost,
   });
   run.follow();
+}
+
+async function cancel() {
+  if (!run) return;
+  find("cancel").disabled = true;
+  cancelling = true;
+  try {
+    await backend.cancel(run.id);
+  } catch (error) {
+    // It may have ended meanwhile: what follows the run says how. Anything else is worth saying.
+    if (!(error instanceof BackendError && error.kind === "refused")) drawConnection(`The run was not cancelled: ${error.message}`);
+  } finally {
+    find("cancel").disabled = false;
+  }
+}
+
+function drawShare(form) {
+  for (const id of ["share", "share-copy"]) show(id, form !== null);
+  write("share-told", "");
+  if (form) find("share").href = `${location.origin}/${fragmentOf(form)}`;
+}
+
+async function copyLink() {
+  try {
+    await navigator.clipboard.writeText(find("share").href);
+    write("share-told", "The link is copied.");
+  } catch {
+    write("share-told", "The browser does not let this page copy. Copy the address of the link beside.");
+  }
 }
 
 function lost(error) {
@@ -187,7 +249,8 @@ function lost(error) {
     busy: "The backend is busy",
   };
   const text = kind === "missing" ? "It may belong to somebody else, or the backend was cleared. Start a new one." : error.message;
-  drawFailure({ title: titles[kind] ?? "The backend refused the request", text, code: "" });
+  drawFailure({ title: titles[kind] ?? "The backend refused the request", text, next: NEXT[kind], code: "" });
+  show("cancel", false);
   if (kind === "missing") history.replaceState(null, "", "/");
   find("again").textContent = kind === "signed-out" ? "Sign in again" : "Try again";
 }
@@ -218,10 +281,26 @@ function remember() {
 }
 
 function refill() {
-  const values = JSON.parse(sessionStorage.getItem(FORM) ?? "{}");
-  for (const id of FIELDS) if (id in values) find(id).value = values[id];
+  fill(JSON.parse(sessionStorage.getItem(FORM) ?? "{}"));
+}
+
+function fill(values) {
+  for (const id of FIELDS) if (id in values) choose(find(id), values[id]);
   find("market").checked = Boolean(values.market);
   show("horizon", find("market").checked);
+}
+
+// A choice that is none of the list's stays what it was.
+function choose(field, value) {
+  const offered = field.options ? [...field.options].some((option) => option.value === value) : true;
+  if (offered) field.value = value;
+}
+
+// A link fills the form and starts nothing: whoever made it is not who presses the button.
+function fillFromLink(asked) {
+  fill({ ...EMPTY, ...asked });
+  show("from-link", true);
+  find("from-link").scrollIntoView({ block: "nearest" });
 }
 
 // "$250,000" → 250000, "" → undefined, anything else → null

@@ -56,6 +56,8 @@ function withScroll(name, element) {
   const box = document.createElement("div");
   box.className = "scroll";
   box.tabIndex = 0;
+  box.setAttribute("role", "region");
+  box.setAttribute("aria-label", "Table");
   box.append(element);
   return box;
 }

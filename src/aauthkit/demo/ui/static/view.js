@@ -1,6 +1,9 @@
 // Draws a run: progress, the request for approval, failures and results. Takes data, asks nothing, keeps nothing.
 
 import { find, make, show, write } from "./dom.js";
+import { countDown } from "./results/countdown.js";
+import { drawCrew } from "./results/crew.js";
+import { drawFigures } from "./results/figures.js";
 import { showReport, webAddress } from "./report.js";
 import { failureWords, money, percent, spoken, STATUS, time } from "./words.js";
 
@@ -9,6 +12,7 @@ const SECTIONS = ["idle", "progress", "consent", "failure", "results", "connecti
 export function clear() {
   for (const id of SECTIONS) show(id, id === "idle");
   find("activities").replaceChildren();
+  countDown(null);
 }
 
 // `servers` names the person server, and the agent that may pass the person on to it.
@@ -20,13 +24,16 @@ export function drawProgress(progress, servers) {
   find("bar").value = Math.min(100, Math.max(0, Number(progress.progress_percentage) || 0));
   write("step", progress.current_step ?? "");
   drawActivities(progress.activities ?? []);
+  drawCrew(progress);
+  show("cancel", !["completed", "failed"].includes(progress.status));
   drawConsent(progress, servers);
   if (progress.status === "failed") drawFailure(failureWords(progress.error, progress.current_step));
 }
 
-export function drawFailure({ title, text, code }) {
+export function drawFailure({ title, text, next = "", code }) {
   show("idle", false);
-  show("consent", false);
+  endConsent();
+  write("failure-next", next);
   write("failure-title", title);
   write("failure-text", text);
   write("failure-code", code ? `Code: ${code}` : "");
@@ -45,11 +52,17 @@ function drawConsent(progress, servers) {
     find("consent-link").href = address.href;
     write("consent-code", progress.interaction_code ?? "");
     const passedOn = sameServer(address, servers.supply_chain);
-    write("consent-host", `Opens ${address.host} in a new tab${passedOn ? ", which passes you on to the person server" : ""}. Nothing happens until you decide there.`);
+    write("consent-host", `Opens ${address.host} in a new tab${passedOn ? ", which passes you on to the person server" : ""}. Nothing happens until you decide there; then you come back to this run, and this page goes on by itself.`);
     show("consent-warning", !passedOn && !sameServer(address, servers.person_server));
   }
+  countDown(wanted ? progress.interaction_expires_at : null);
   // Shown last, so that it is announced with its content.
   show("consent", wanted);
+}
+
+function endConsent() {
+  countDown(null);
+  show("consent", false);
 }
 
 // The two names of this machine are one server.
@@ -107,7 +120,8 @@ export function drawResults(results) {
   drawReport("market-card", "market-analysis", results.market_analysis);
   drawReport("report-card", "report", { html: results.report_html, markdown: results.report_markdown });
   write("completed", time(results.completed_at) ? `completed ${time(results.completed_at)}` : "");
-  show("consent", false);
+  drawFigures(results);
+  endConsent();
   show("results", true);
 }
 
@@ -126,6 +140,7 @@ const COLUMNS = [
   ["Quantity", (row) => Number(row.quantity).toLocaleString("en-US"), "number"],
   ["Unit price", (row) => money(row.unit_price), "number"],
   ["Supplier", (row) => row.supplier, ""],
+  ["Tier", (row) => row.tier ?? "–", "number"],
   ["Lead time", (row) => row.lead_time, ""],
   ["Total", (row) => money(row.total), "number"],
 ];
