@@ -266,6 +266,4 @@ def test_everything_at_once_fits_and_can_be_used_by_everybody(
     signed_in.get_by_role("img", name=re.compile("^Stock of mac")).wait_for()
 
     assert signed_in.evaluate("document.documentElement.scrollWidth") <= width
-    signed_in.screenshot(path=f"/tmp/w/shots/r-{width}-{scheme}.png", full_page=True)
-    problems = blocking_accessibility_problems(signed_in)
-    assert "\n".join(problems) == ""
+    assert blocking_accessibility_problems(signed_in) == []

@@ -98,7 +98,8 @@ export function lines(lines) {
   return (/** @type {number} */ width) => {
     const x = (/** @type {number} */ month) => PLOT.left + (month / last) * (width - PLOT.left - PLOT.right);
     const y = (/** @type {number} */ units) => PLOT.top + ((top - units) / (top - bottom)) * (PLOT.height - PLOT.top - PLOT.bottom);
-    const levels = [...new Set([top, (top + bottom) / 2, 0, bottom])];
+    // Below zero there is a number only where it does not stand on the zero's.
+    const levels = [top, top / 2, 0, ...(y(bottom) - y(0) > 16 ? [bottom] : [])];
     const months = monthsShown(last);
     return {
       height: PLOT.height,
