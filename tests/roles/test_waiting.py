@@ -61,6 +61,22 @@ async def test_the_person_is_named_once_and_the_answer_waited_for(
     assert asked.user_url == f"{PROVIDER}/ui/consent.html?code=ABCD-EFGH"
 
 
+@pytest.mark.parametrize(("said", "left"), [(600, 600), (0, 0), (None, None), ("600", None), (-1, None), (True, None)])
+async def test_until_when_the_person_can_decide_is_told_where_the_server_says_it(
+    agent: Agent, orders: Protected, provider: Provider, clock: FixedClock, said: object, left: int | None
+) -> None:
+    asking = {"status": "pending", "expires_in": said}
+    headers = provider.ask_person().headers
+    kept = {name: headers[name] for name in ("location", "retry-after", "aauth-requirement")}
+    provider.tokens.append(JSONResponse(asking, 202, kept))
+    told: list[Any] = []
+    now = clock.now()
+    await get(agent, told)
+
+    (asked,) = (event for event in told if isinstance(event, Interaction))
+    assert asked.expires_at == (None if left is None else now + left)
+
+
 async def test_a_next_interaction_is_told_too(agent: Agent, orders: Protected, provider: Provider) -> None:
     provider.tokens.append(provider.ask_person("AAAA"))
     provider.polls += [provider.ask_person("AAAA"), provider.ask_person("BBBB"), provider.ask_person("BBBB")]

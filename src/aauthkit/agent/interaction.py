@@ -31,7 +31,7 @@ class Interaction:
     url: str
     code: str
     pending_url: str
-    expires_at: float | None = None
+    expires_at: float | None = field(default=None, compare=False)
     returned: Returned = field(default_factory=Returned, compare=False, repr=False)
 
     @property

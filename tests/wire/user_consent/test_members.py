@@ -55,7 +55,7 @@ def test_the_deferred_answer(system: System) -> None:
 
     assert answer.status == 202
     body = answer.json()
-    assert set(body) == {"status", "requirement", "code", "interaction_url", "pending_url"}
+    assert set(body) == {"status", "requirement", "code", "interaction_url", "pending_url", "expires_in"}
     assert (body["status"], body["requirement"]) == ("pending", "interaction")
     requirement = f'requirement=interaction; url="{body["interaction_url"]}"; code="{body["code"]}"'
     assert answer.header("aauth-requirement") == requirement
