@@ -55,7 +55,7 @@ export function drawFigure(target, { title, drawings, keys = [], columns, rows }
 export function table(title, columns, rows) {
   const head = make("tr", {}, ...columns.map((name, place) => make("th", { scope: "col", class: place > 0 ? "number" : "" }, name)));
   const body = rows.map(([first, ...others]) =>
-    make("tr", {}, make("th", { scope: "row" }, first), ...others.map((value) => make("td", { class: "number" }, value))));
+    make("tr", {}, make("th", { scope: "row" }, first), ...others.map((value, place) => make("td", { class: "number", "data-label": columns[place + 1] }, value))));
   return make("table", {}, make("caption", { class: "hidden-text" }, title), make("thead", {}, head), make("tbody", {}, ...body));
 }
 

@@ -72,6 +72,7 @@ function drawRules({ binding_rules, ways_out, missing_units }) {
 
 function rulesTable(rows) {
   const made = table("Rules that bound", ["Rule", "US$", "Laptops", "Without it"], rows);
+  made.className = "stacked";
   // The last column is a sentence.
   for (const cell of made.querySelectorAll(":is(th, td):last-child")) cell.className = "words";
   return made;

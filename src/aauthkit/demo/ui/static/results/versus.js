@@ -6,7 +6,7 @@ import { formOf } from "./link.js";
 
 /** @param {{run: any, results: any}[]} sides the older first */
 export function drawVersus(sides) {
-  const head = make("tr", {}, make("td"), ...sides.map(({ run }) => make("th", { scope: "col" }, day(run.started_at))), make("th", { scope: "col" }, "Difference"));
+  const head = make("tr", {}, make("td"), ...sides.map((side, place) => make("th", { scope: "col" }, titleOf(side, place))), make("th", { scope: "col" }, "Difference"));
   const rows = [
     words("Asked", sides, ({ run }) => run.asked?.custom_prompt || run.asked?.prompt || "the standard plan"),
     words("Constraints", sides, ({ run }) => constraintsOf(run)),
@@ -16,10 +16,16 @@ export function drawVersus(sides) {
     ...itemsOf(sides).map((item) => amounts(item, sides, ({ results }) => unitsOf(results, item), String)),
     ...rulesOf(sides).map((rule) => amounts(`Rule: ${rule}`, sides, ({ results }) => costOf(results, rule), money)),
   ];
-  const body = rows.map(([name, ...cells]) => make("tr", {}, make("th", { scope: "row" }, name), ...cells));
+  const labels = [...sides.map(titleOf), "Difference"];
+  const body = rows.map(([name, ...cells]) => {
+    for (const [place, cell] of cells.entries()) cell.dataset.label = labels[place];
+    return make("tr", {}, make("th", { scope: "row" }, name), ...cells);
+  });
   find("versus-table").replaceChildren(
-    make("table", {}, make("caption", { class: "hidden-text" }, "Two runs beside each other"), make("thead", {}, head), make("tbody", {}, ...body)));
+    make("table", { class: "stacked" }, make("caption", { class: "hidden-text" }, "Two runs beside each other"), make("thead", {}, head), make("tbody", {}, ...body)));
 }
+
+const titleOf = ({ run }, place) => `${place === 0 ? "Earlier" : "Later"}: ${day(run.started_at)}`;
 
 function words(name, sides, value) {
   const [one, other] = sides.map((side) => String(value(side)));
