@@ -55,11 +55,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as state, staged(Path(state)) as stage, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
         page = browser.new_page(viewport={"width": 1280, "height": 900})
-        stage.backend = BackendDouble()
+        stage.backend = BackendDouble([progress("running", 50, "Working")], trace=[long_trace(STEPS)])
         with stage.backend_up():
             sign_in(page, stage.ui)
             page.goto(f"{stage.ui}/#run={RUN}")
-            loads = [loaded(page, stage.backend) for _ in range(ROUNDS)]
+            loads = [loaded(page) for _ in range(ROUNDS)]
             work = Work(page)
             still, still_work = scrolled(page), work.since()
             growing = [frame for _ in range(ROUNDS) for frame in grown(page, stage.backend)]
@@ -93,8 +93,7 @@ class Work:
         return {metric["name"]: metric["value"] for metric in metrics}
 
 
-def loaded(page: Page, backend: BackendDouble) -> dict[str, float]:
-    backend.script, backend.trace = [progress("running", 50, "Working")], [long_trace(STEPS)]
+def loaded(page: Page) -> dict[str, float]:
     page.reload()
     until_drawn(page)
     found: dict[str, float] = page.evaluate(LOADED)
