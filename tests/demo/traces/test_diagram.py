@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -37,7 +38,14 @@ def sent(service: str, host: str, parent: Span | None = None, path: str = "/") -
 
 def test_a_request_through_the_gateway_is_a_request_a_check_and_a_forward_in_time_order() -> None:
     asked = sent("backend", GATEWAY_HOST)
-    ingress = span("gateway", "server", parent=asked, name="ingress")
+    ingress = span(
+        "gateway",
+        "server",
+        parent=asked,
+        name="ingress",
+        http__url="http://supply-chain-agent.localhost:3000/a2a?code=secret",
+        http__method="POST",
+    )
     calling = span("gateway", "client", parent=ingress, name="async envoy.service.auth.v3.Authorization.Check egress")
     checked = span(
         "authz", "server", parent=ingress, name="aauth.check", aauth__decision="allowed", aauth__scheme="jwt"
@@ -47,8 +55,6 @@ def test_a_request_through_the_gateway_is_a_request_a_check_and_a_forward_in_tim
         "client",
         parent=ingress,
         name="router upstream_supply-chain-agent egress",
-        http__url="http://supply-chain-agent.localhost:3000/a2a?code=secret",
-        http__method="POST",
         http__status_code="200",
         upstream_cluster__name="upstream_supply-chain-agent",
     )
@@ -62,7 +68,7 @@ def test_a_request_through_the_gateway_is_a_request_a_check_and_a_forward_in_tim
         ("gateway", "supply-chain", "forwarded", asked.span_id),
     ]
     assert (drawn[0].host, drawn[0].at, drawn[0].duration) == (GATEWAY_HOST, 0.0, 0.5)
-    # The query may hold what is for the person alone.
+    # What was passed on is told by what came in; the query may hold what is for the person alone.
     assert (drawn[2].method, drawn[2].path, drawn[2].status) == ("POST", "/a2a", 200)
 
 
@@ -100,6 +106,15 @@ def test_what_the_gateway_passed_on_goes_by_its_cluster_until_it_was_served(clus
     assert [arrow.target for arrow in arrows([forward])] == [target]
 
 
+def test_an_exchange_is_over_when_it_was_answered_not_when_its_answer_was_read() -> None:
+    asked = sent("backend", GATEWAY_HOST)
+    answered = replace(span("gateway", "server", parent=asked), start=asked.start + 0.01, end=asked.start + 0.04)
+    late = replace(asked, end=asked.start + 9)
+
+    assert [arrow.duration for arrow in arrows([late, answered])] == [pytest.approx(0.04)]
+    assert [arrow.duration for arrow in arrows([late])] == [9.0]
+
+
 def test_spans_that_are_no_exchange_draw_nothing() -> None:
     run = span("backend", "internal", name="run")
     library = span("supply-chain", "client", parent=run, name="a library's own")
@@ -114,9 +129,9 @@ def test_spans_that_name_each_other_as_parents_end() -> None:
     """Whoever reaches the receiver may send any span."""
     one, other = sent("backend", "a.example"), sent("backend", "b.example")
     circle = [
-        Span(**{**vars(one), "parent": other.span_id}),
-        Span(**{**vars(other), "parent": one.span_id}),
+        replace(one, parent=other.span_id),
+        replace(other, parent=one.span_id),
     ]
     assert [arrow.parent for arrow in arrows(circle)] == [other.span_id, one.span_id]
-    own = Span(**{**vars(one), "parent": one.span_id})
+    own = replace(one, parent=one.span_id)
     assert arrows([own])[0].parent is None

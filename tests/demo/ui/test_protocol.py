@@ -254,13 +254,19 @@ def test_two_runs_stand_beside_each_other_with_their_differences_marked(
     pairs.first.wait_for()
 
     assert signed_in.locator("#compare-summary").inner_text() == (
-        "This run: 10 steps. The other: 3. 3 are the same, 0 ended differently, "
+        "This run: 10 steps. The other: 3. 3 are the same, 0 ended differently, 0 went with other tokens, "
         "7 are only in this run, 0 only in the other."
     )
     kinds = [pair.get_attribute("data-difference") for pair in pairs.all()]
     assert sorted(kinds, key=str) == [*["mine"] * 7, *["same"] * 3]
     assert pairs.filter(has_text="You allow it").get_by_text("not in the other run").is_visible()
     assert signed_in.locator("#protocol-steps").is_hidden()
+
+    # The same request with another token is told from one that is the same in all.
+    backend.others = {"run-7": (other, [{**scripted.REMEMBERED[0], "tokens": []}])}
+    choice.select_option("")
+    choice.select_option("run-7")
+    pairs.get_by_text("with other tokens").wait_for()
 
     choice.select_option("")
     assert signed_in.locator("#protocol-steps").is_visible()

@@ -10,7 +10,7 @@ answers; until then the address that was asked tells, by what else answers there
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -93,16 +93,33 @@ class _Trace:
         host = _text(span.attributes, "server.address")
         return self._hosts.get(host) or _PORTS.get(host.rpartition(":")[2], host) or "unknown"
 
+    def duration(self, span: Span) -> float:
+        """Until whoever answered had done so: a client may leave an answer unread for as long as it likes."""
+        answer = self._answers.get(span.span_id)
+        end = span.end if answer is None else min(span.end, answer.end)
+        return max(end - span.start, 0.0)
+
+    def request(self, span: Span) -> tuple[str, str]:
+        """Method and path; the gateway tells those of what it passes on in the span of what it was sent."""
+        for each in self._upwards(span):
+            path = _text(each.attributes, "url.path") or urlsplit(_text(each.attributes, "http.url")).path
+            if path:
+                return _text(each.attributes, "http.request.method", "http.method"), path
+        return _text(span.attributes, "http.request.method", "http.method"), ""
+
     def ancestor(self, span_id: str, among: Container[str]) -> str | None:
         """The nearest span above that is one of these."""
-        seen = {span_id}
-        above = self._by_id[span_id].parent
-        while above and above not in seen:
-            if above in among:
-                return above
-            seen.add(above)
-            above = self._by_id[above].parent if above in self._by_id else ""
-        return None
+        above = (span.span_id for span in self._upwards(self._by_id[span_id]) if span.span_id != span_id)
+        return next((each for each in above if each in among), None)
+
+    def _upwards(self, span: Span) -> Iterator[Span]:
+        """The span and those it is part of, each once: what a stranger sends may go round in circles."""
+        seen: set[str] = set()
+        at: Span | None = span
+        while at is not None and at.span_id not in seen:
+            seen.add(at.span_id)
+            yield at
+            at = self._by_id.get(at.parent)
 
 
 def _arrow(span: Span, trace: _Trace) -> Arrow | None:
@@ -122,15 +139,16 @@ def _arrow(span: Span, trace: _Trace) -> Arrow | None:
 
 def _request(span: Span, trace: _Trace, *, kind: str) -> Arrow:
     attributes = span.attributes
+    method, path = trace.request(span)
     return Arrow(
         id=span.span_id,
         source=span.service,
         target=trace.target(span),
         host=_text(attributes, "server.address") or None,
         at=span.start - trace.began,
-        duration=span.end - span.start,
-        method=_text(attributes, "http.request.method", "http.method"),
-        path=_text(attributes, "url.path") or urlsplit(_text(attributes, "http.url")).path,
+        duration=trace.duration(span),
+        method=method,
+        path=path,
         status=_status(attributes),
         kind=kind,
         scheme=attributes.get("aauth.scheme"),

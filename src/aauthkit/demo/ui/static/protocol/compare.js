@@ -8,7 +8,7 @@ import { draftSpoken } from "./glossary.js";
 import { byId, keysOf } from "./panel.js";
 import { lanesOf, shortName } from "./parties.js";
 import { keepStop, rove } from "./roving.js";
-import { ending, paired } from "./rows.js";
+import { carried, ending, paired } from "./rows.js";
 import { Step } from "./step.js";
 
 /** @typedef {import("./arrows.js").Arrow} Arrow */
@@ -100,26 +100,30 @@ export class Comparison {
       find(id).replaceChildren(...lanes.map((lane) => make("span", { class: "lane" }, shortName(lane))));
       find(id).style.setProperty("--lanes", String(lanes.length));
     }
-    const counts = { same: 0, ended: 0, mine: 0, other: 0 };
+    const counts = { same: 0, ended: 0, tokens: 0, mine: 0, other: 0 };
     for (const pair of pairs) counts[differenceOf(pair)] += 1;
-    write("compare-summary", `This run: ${mine.length} steps. The other: ${other.length}. ${counts.same} are the same, ${counts.ended} ended differently, ${counts.mine} are only in this run, ${counts.other} only in the other.`);
+    write("compare-summary", `This run: ${mine.length} steps. The other: ${other.length}. ${counts.same} are the same, ${counts.ended} ended differently, ${counts.tokens} went with other tokens, ${counts.mine} are only in this run, ${counts.other} only in the other.`);
     show("compared", true);
   }
 }
 
-/** @param {[Arrow | null, Arrow | null]} pair @returns {"same" | "ended" | "mine" | "other"} */
+/** @param {[Arrow | null, Arrow | null]} pair @returns {"same" | "ended" | "tokens" | "mine" | "other"} */
 function differenceOf([mine, other]) {
   if (!other) return "mine";
   if (!mine) return "other";
-  return ending(mine) === ending(other) ? "same" : "ended";
+  if (ending(mine) !== ending(other)) return "ended";
+  return carried(mine) === carried(other) ? "same" : "tokens";
 }
+
+// What only one run has is beside a place that says so.
+const DIFFERENCES = { same: "", ended: "≠ ended differently", tokens: "≠ with other tokens", mine: "", other: "" };
 
 /** @param {[Arrow | null, Arrow | null]} pair @param {import("./step.js").Scene[]} scenes */
 function rowOf(pair, scenes) {
   const difference = differenceOf(pair);
   const sides = pair.map((arrow, side) => (arrow ? new Step(arrow, scenes[side], "div").element : make("div", { class: "absent" }, side === 0 ? "not in this run" : "not in the other run")));
   const row = make("li", { class: "pair", "data-difference": difference });
-  if (difference === "ended") row.append(make("p", { class: "difference" }, "≠ ended differently"));
+  if (DIFFERENCES[difference]) row.append(make("p", { class: "difference" }, DIFFERENCES[difference]));
   row.append(make("div", { class: "sides" }, ...sides));
   return row;
 }

@@ -56,6 +56,9 @@ export function paired(left, right) {
 /** How a step ended, as far as it makes a difference. @param {Arrow} arrow */
 export const ending = (arrow) => [arrow.status, arrow.requirement, arrow.decision, arrow.reason].join(" ");
 
+/** Which tokens were sent and received. @param {Arrow} arrow */
+export const carried = (arrow) => arrow.tokens.map((token) => `${token.direction} ${token.where} ${token.typ}`).join();
+
 // best[i][j]: how much the steps from i and from j on have in common.
 /** @param {number} rows @param {number} columns @param {(i: number, j: number) => number} common */
 function table(rows, columns, common) {
