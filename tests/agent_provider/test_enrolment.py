@@ -220,6 +220,33 @@ async def test_the_draft_can_be_named(world: World) -> None:
     assert (response.status_code, response.json()["error"]) == (400, "invalid_request")
 
 
+async def test_a_token_can_be_asked_for_a_shorter_time_than_the_usual_and_never_a_longer_one(world: World) -> None:
+    agent, now = Agent(world), int(world.clock.now())
+    assert (await agent.register(await world.ticket(), expires_in=5)).status_code == 200
+    assert jws.parse(agent.token).claims["exp"] == now + 5
+    for asked, given in ((1, 1), (86_399, 86_399), (86_401, 86_400), (10**400, 86_400), (None, 86_400)):
+        answer = await agent.delegated("POST", "/refresh", {"expires_in": asked})
+        assert jws.parse(answer.json()["agent_token"]).claims["exp"] == now + given
+
+
+async def test_a_short_token_is_refused_when_it_has_ended_and_the_usual_one_stays_good(world: World) -> None:
+    agent = await world.agent()
+    usual = agent.token
+    agent.token = (await agent.delegated("POST", "/refresh", {"expires_in": 1})).json()["agent_token"]
+    world.pass_time(seconds=1)
+    over = await agent.ask(world.resource().token(agent))
+    assert (over.status_code, over.json()["error"]) == (401, "expired_jwt")
+    agent.token = usual
+    assert (await agent.ask(world.resource().token(agent))).status_code == 200
+
+
+@pytest.mark.parametrize("wanted", [0, -1, 1.5, "60", True, [60], {}])
+async def test_a_lifetime_that_is_no_whole_number_of_seconds_is_an_invalid_request(world: World, wanted: Any) -> None:
+    agent = await world.agent()
+    response = await agent.delegated("POST", "/refresh", {"expires_in": wanted})
+    assert (response.status_code, response.json()["error"]) == (400, "invalid_request")
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -233,6 +260,7 @@ async def test_the_draft_can_be_named(world: World) -> None:
         {"stable_pub": "x"},
         {"ticket": 5},
         {"draft": 1},
+        {"expires_in": 0},
     ],
 )
 async def test_a_body_that_cannot_be_used_is_an_invalid_request(world: World, change: dict[str, Any]) -> None:

@@ -395,6 +395,16 @@ class Agent:
                     note_enrolment(state, credentials, identity.provider)
                 return
 
+    async def short_lived(self, lifetime: timedelta) -> Credentials:
+        """Credentials of their own that end after ``lifetime`` (whole seconds), beside those the agent signs with.
+
+        From a provider that takes ``expires_in`` at its ``refresh_endpoint``. Raises ``CannotSign`` for an agent that
+        has no provider.
+        """
+        if not isinstance(self.identity, EnrolledIdentity):
+            raise CannotSign("Only an agent that is enrolled with a provider gets tokens from it.")
+        return await self._run(self.identity.short_lived(lifetime))
+
     async def _run(self, steps: Steps[T]) -> T:
         """Drive identity flows outside a request of the application."""
         driver = AsyncDriver(self, _ignore, _no_answer)

@@ -126,6 +126,15 @@ class EnrolledIdentity:
         self._ticket = None
         return credentials
 
+    def short_lived(self, lifetime: timedelta) -> Steps[Credentials]:
+        """Credentials of their own for a moment, from a provider that takes ``expires_in``; what is held stays."""
+        endpoint = yield from self._endpoint("refresh_endpoint")
+        ephemeral, asked_at = PrivateKey.generate(), self._clock.now()
+        body: dict[str, object] = {"draft": self._draft.name, "expires_in": int(lifetime.total_seconds())}
+        response = yield from self._send(ephemeral, "POST", endpoint, body)
+        # They may have ended on the way here; they were good when they were asked for.
+        return self._accepted(response, ephemeral, self._draft, judged_at=asked_at)
+
     def sub_agent_token(self, discriminator: str, key: PublicKey, draft: Draft) -> Steps[str]:
         """An agent token for a sub-agent, from a provider that says in its metadata where to ask for one."""
         endpoint = yield from self._endpoint("sub_agent_endpoint")
@@ -205,12 +214,14 @@ class EnrolledIdentity:
         outgoing = Outgoing(method=method, url=url, headers=headers, body=content)
         return send(Call(request=outgoing, signature=signature, read_timeout=read_timeout))
 
-    def _accepted(self, response: Incoming, ephemeral: PrivateKey, draft: Draft) -> Credentials:
+    def _accepted(
+        self, response: Incoming, ephemeral: PrivateKey, draft: Draft, *, judged_at: float | None = None
+    ) -> Credentials:
         if response.status != 200:
             error = error_of(response)
             raise AgentRevoked(error.detail) if isinstance(error, PolicyDenied) else error
         raw = response.json().get("agent_token")
-        token = self._judge(raw, draft)
+        token = self._judge(raw, draft, self._clock.now() if judged_at is None else judged_at)
         if token.issuer != self.provider or token.key != ephemeral.public:
             raise InvalidResponse("The provider's agent token is for another key or of another issuer.")
         return Credentials(
@@ -224,8 +235,8 @@ class EnrolledIdentity:
             token=str(raw),
         )
 
-    def _judge(self, raw: object, draft: Draft) -> AgentToken:
-        judge = Judge(draft=draft, now=self._clock.now(), development=self._discovery.development)
+    def _judge(self, raw: object, draft: Draft, now: float) -> AgentToken:
+        judge = Judge(draft=draft, now=now, development=self._discovery.development)
         try:
             return judge_agent_token(parse(raw), judge)
         except (SignatureError, InvalidRequest) as error:

@@ -67,6 +67,8 @@ class EnrolmentRequest:
     ticket: str | None
     draft: Draft | None
     """The draft asked for; without it the key decides."""
+    lifetime: timedelta | None = None
+    """How long the agent token is wanted for; the usual lifetime is the longest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,9 +136,10 @@ class AgentProvider:
         known = await self._known(delegation)
         if known is not None:
             # The name stays the one a person let in: what they are shown later is not the agent's to change.
-            return await self._enrolled(known, delegation, draft)
+            return await self._enrolled(known, delegation, draft, lifetime=request.lifetime)
         if request.ticket is not None:
-            return await self._enrolled(await self._with_ticket(request, request.ticket), delegation, draft)
+            let_in = await self._with_ticket(request, request.ticket)
+            return await self._enrolled(let_in, delegation, draft, lifetime=request.lifetime)
         return await self._ask(delegation.stable_key.thumbprint, request.name, draft)
 
     async def poll(self, verified: VerifiedRequest, handle: str) -> Enrolled | Waiting:
@@ -156,12 +159,15 @@ class AgentProvider:
             case _:
                 return Waiting(registration=registration)
 
-    async def refresh(self, verified: VerifiedRequest, draft: Draft | None) -> Enrolled:
+    async def refresh(
+        self, verified: VerifiedRequest, draft: Draft | None, *, lifetime: timedelta | None = None
+    ) -> Enrolled:
+        """A fresh agent token, for at most ``lifetime``; those at hand stay good until they end."""
         delegation = delegation_of(verified)
         known = await self._known(delegation)
         if known is None:
             raise PolicyDenied("This key is not enrolled; register it first.")
-        return await self._enrolled(known, delegation, draft or delegation.draft)
+        return await self._enrolled(known, delegation, draft or delegation.draft, lifetime=lifetime)
 
     async def sub_agent(self, verified: VerifiedRequest, request: SubAgentRequest) -> Enrolled:
         """An agent token for a sub-agent of the agent whose stable key signed (AAuth-11 §10.2.1).
@@ -288,7 +294,13 @@ class AgentProvider:
         return Waiting(registration=registration, handle=handle, code=code)
 
     async def _enrolled(
-        self, agent: Agent, delegation: Delegation, draft: Draft, *, sub_agent: SubAgentRequest | None = None
+        self,
+        agent: Agent,
+        delegation: Delegation,
+        draft: Draft,
+        *,
+        lifetime: timedelta | None = None,
+        sub_agent: SubAgentRequest | None = None,
     ) -> Enrolled:
         if agent.revoked:
             raise AgentRevoked("This agent was revoked by its person.")
@@ -299,7 +311,8 @@ class AgentProvider:
         identifier = AgentIdentifier.parse(agent.agent_id)
         named = _below(identifier, sub_agent.discriminator) if sub_agent else identifier
         now = self._clock.now()
-        lifetime = self.settings.sub_agent_lifetime if sub_agent else draft.agent_token_lifetime
+        usual = self.settings.sub_agent_lifetime if sub_agent else draft.agent_token_lifetime
+        lifetime = min(lifetime or usual, usual)
         record = IssuedAgentToken(
             jti=new_jti(),
             agent_id=agent.agent_id,

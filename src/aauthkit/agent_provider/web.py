@@ -6,7 +6,7 @@ Decisions are made in `enrolment`. An answer is written in the draft the agent a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -40,11 +40,14 @@ _LONGEST_TICKET = 256
 _LONGEST_DISCRIMINATOR = 64
 
 _DRAFT = or_null(words(*DRAFTS))
+# Seconds; more than the usual lifetime is the usual one.
+_EXPIRES_IN = or_null({"type": "integer", "minimum": 1})
+_LONGEST_LIFETIME = max(draft.agent_token_lifetime for draft in DRAFTS.values())
 _ENROLMENT = members(
     {"stable_pub": ANY_OBJECT, "agent_name": text(_LONGEST_NAME, required=True)},
-    {"ticket": or_null(text(_LONGEST_TICKET)), "draft": _DRAFT},
+    {"ticket": or_null(text(_LONGEST_TICKET)), "draft": _DRAFT, "expires_in": _EXPIRES_IN},
 )
-_REFRESH = members({}, {"draft": _DRAFT})
+_REFRESH = members({}, {"draft": _DRAFT, "expires_in": _EXPIRES_IN})
 _SUB_AGENT = members(
     {"sub_agent": text(_LONGEST_DISCRIMINATOR, required=True), "sub_agent_pub": ANY_OBJECT},
     {"draft": or_null(words(DRAFT_11.name))},
@@ -110,7 +113,8 @@ class _Endpoints:
         self._renewals.admit(delegation_of(verified).stable_key.thumbprint)
         members = json_object(verified.message.body or b"", empty_is={})
         request.state.draft = _draft_of(members) or request.state.draft
-        return self._answer(await self._provider.refresh(verified, _draft_of(members)))
+        outcome = await self._provider.refresh(verified, _draft_of(members), lifetime=_lifetime_of(members))
+        return self._answer(outcome)
 
     @describes(
         "An agent token for a sub-agent (§10.2)",
@@ -167,6 +171,7 @@ def _enrolment_request(members: Mapping[str, Any]) -> EnrolmentRequest:
         name=name or "",
         ticket=text_member(members, "ticket", longest=_LONGEST_TICKET),
         draft=_draft_of(members),
+        lifetime=_lifetime_of(members),
     )
 
 
@@ -178,3 +183,14 @@ def _draft_of(members: Mapping[str, Any]) -> Draft | None:
     if draft is None:
         raise InvalidRequest(f"The member draft is one of: {', '.join(DRAFTS)}.")
     return draft
+
+
+def _lifetime_of(members: Mapping[str, Any]) -> timedelta | None:
+    """How long the token is wanted for: an agent that needs it for a moment need not hold it for a day."""
+    wanted = members.get("expires_in")
+    if wanted is None:
+        return None
+    if type(wanted) is not int or wanted < 1:
+        raise InvalidRequest("The member expires_in is a whole number of seconds, at least 1.")
+    # Compared as numbers: JSON can say more seconds than a duration can be.
+    return timedelta(seconds=min(wanted, int(_LONGEST_LIFETIME.total_seconds())))

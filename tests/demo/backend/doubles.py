@@ -18,13 +18,18 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from aauthkit.agent import Interaction
+from aauthkit.agent.credentials import Credentials
 from aauthkit.agent.signed_headers import with_wire_headers
+from aauthkit.clock import SystemClock
 from aauthkit.demo.backend.app import create_app
+from aauthkit.demo.backend.broken import Kind, Replayed, SignatureOnly, Tampered, stolen
 from aauthkit.demo.backend.failures import NoIdentity
-from aauthkit.demo.backend.identity import OnInteraction, OnStatus, published_jwks
+from aauthkit.demo.backend.identity import NoToken, OnInteraction, OnStatus, published_jwks
 from aauthkit.demo.backend.journey import HOOKS
 from aauthkit.demo.backend.settings import Settings
+from aauthkit.drafts import DRAFT_01
 from aauthkit.errors import Denied
+from aauthkit.keys import PrivateKey
 
 ISSUER = "http://localhost:8080/realms/aauth-test"
 SUPPLY_CHAIN = "http://supply-chain-agent.localhost:3000"
@@ -247,6 +252,8 @@ class FakeIdentity:
     def __init__(self, gateway: Gateway) -> None:
         self.missing: str | None = None
         self.justifications: list[str] = []
+        self.key = PrivateKey.generate()
+        self.publishes = False
         self._lock = asyncio.Lock()
         self.client = httpx2.AsyncClient(transport=httpx2.MockTransport(gateway), event_hooks=HOOKS)
 
@@ -260,6 +267,18 @@ class FakeIdentity:
         if self.missing is not None:
             raise NoIdentity(self.missing)
         return FakeAuth(self._lock, None, None)
+
+    async def breaking(self, kind: Kind) -> httpx2.Auth:
+        """As the real one, with a token that nobody issued: the gateway is a double too."""
+        if self.missing is not None:
+            raise NoIdentity(self.missing)
+        if self.publishes and kind in ("stolen", "expired"):
+            raise NoToken
+        token = unsigned_jwt("aa-agent+jwt", sub="aauth:b@x")
+        shown = f'jwt;jwt="{token}"'
+        mine = Credentials(agent="aauth:b@x", key=self.key, signature_key=shown, draft=DRAFT_01, token=token)
+        ways = {"tampered": Tampered, "replayed": Replayed, "stolen": stolen, "expired": SignatureOnly}
+        return ways[kind](mine, SystemClock())
 
     async def start(self) -> None: ...
 

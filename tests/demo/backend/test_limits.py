@@ -21,6 +21,7 @@ PROTECTED = [
     ("GET", "/optimization/all"),
     ("DELETE", "/optimization/clear"),
     ("GET", "/optimization/test-a2a-connection"),
+    ("POST", "/protocol/attempts"),
 ]
 
 

@@ -184,6 +184,10 @@ class BackendDouble:
     cancelled: list[str] = field(default_factory=list)
     refuse_cancel: int | None = None
 
+    attempt: Answer | int = 404
+    """What an attempt is answered with, or a status to refuse with."""
+    attempted: list[Answer] = field(default_factory=list)
+
     def app(self, ui_origin: str) -> Starlette:
         cors = Middleware(CORSMiddleware, allow_origins=[ui_origin], allow_methods=["*"], allow_headers=["*"])
         routes = [
@@ -193,6 +197,7 @@ class BackendDouble:
             Route("/optimization/results/{id}", self._guarded(self._results)),
             Route("/optimization/trace/{id}", self._guarded(self._trace)),
             Route("/optimization/all", self._guarded(self._all)),
+            Route("/protocol/attempts", self._guarded(self._attempt), methods=["POST"]),
         ]
         return Starlette(routes=routes, middleware=[cors])
 
@@ -238,6 +243,10 @@ class BackendDouble:
             return _problem(404)
         now = self.trace.pop(0) if len(self.trace) > 1 else self.trace[0]
         return JSONResponse({"request_id": RUN, "arrows": now})
+
+    def _attempt(self, request: Request, body: bytes) -> Response:
+        self.attempted.append(json.loads(body))
+        return _problem(self.attempt) if isinstance(self.attempt, int) else JSONResponse(self.attempt)
 
     def _all(self, request: Request, body: bytes) -> Response:
         now = [each for each in self.script[-1:] if isinstance(each, dict)]

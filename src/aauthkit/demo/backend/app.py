@@ -13,6 +13,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from aauthkit.clock import Clock, SystemClock
 from aauthkit.demo.backend import problems, published
+from aauthkit.demo.backend.attempts import Attempts
 from aauthkit.demo.backend.body_limit import BodyLimit
 from aauthkit.demo.backend.directory import Directory
 from aauthkit.demo.backend.failures import failure
@@ -50,7 +51,16 @@ def create_app(
     runs = Runs(settings=settings, ledger=ledger, identity=identity, traces=traces, clock=clock)
     directory = Directory(settings=settings, ledger=ledger, identity=identity, runs=runs, clock=clock)
     people = People(issuer=settings.oidc_issuer, client=settings.oidc_client, http=http, clock=clock)
-    parts = Parts(people=people, ledger=ledger, runs=runs, directory=directory, identity=identity, traces=traces)
+    attempts = Attempts(settings=settings, identity=identity, traces=traces, clock=clock)
+    parts = Parts(
+        people=people,
+        ledger=ledger,
+        runs=runs,
+        directory=directory,
+        identity=identity,
+        traces=traces,
+        attempts=attempts,
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,11 +18,10 @@ import httpx2
 
 from aauthkit.agent import Agent, Interaction
 from aauthkit.agent.agent import DEFAULT_TIMEOUT
-from aauthkit.agent.credentials import Credentials, sign
+from aauthkit.agent.credentials import Credentials
 from aauthkit.agent.loopback import LoopbackTransport
-from aauthkit.agent.signed_headers import with_wire_headers
-from aauthkit.agent.steps import Outgoing
 from aauthkit.clock import Clock, SystemClock
+from aauthkit.demo.backend.broken import Kind, Replayed, SignatureOnly, Tampered, stolen
 from aauthkit.demo.backend.failures import NoIdentity
 from aauthkit.demo.backend.journey import HOOKS
 from aauthkit.demo.backend.settings import Settings
@@ -34,9 +34,15 @@ log = logging.getLogger(__name__)
 NAME = "Supply Chain Backend"
 # After a refusal, or an approval nobody gave, ask again this often: each time is a new request in the person's page.
 AGAIN_SECONDS = 15.0
+# For the token that is shown when it has ended: the shortest there is.
+SHORTEST = timedelta(seconds=1)
 
 OnInteraction = Callable[[Interaction], Awaitable[None]]
 OnStatus = Callable[[str], Awaitable[None]]
+
+
+class NoToken(Exception):
+    """The backend publishes its key and has no agent token that could be stolen or end."""
 
 
 class Identity(Protocol):
@@ -58,6 +64,10 @@ class Identity(Protocol):
 
     def signature_only(self) -> httpx2.Auth:
         """Signs requests and stops at a challenge; raises `NoIdentity`."""
+        ...
+
+    async def breaking(self, kind: Kind) -> httpx2.Auth:
+        """Signs so that the request must be refused; raises `NoIdentity`, and `NoToken` where there is none."""
         ...
 
     async def start(self) -> None: ...
@@ -98,6 +108,22 @@ class AgentIdentity:
         if credentials is None:
             raise NoIdentity("It is being renewed.")
         return SignatureOnly(credentials, self._clock)
+
+    async def breaking(self, kind: Kind) -> httpx2.Auth:
+        agent, credentials = self._ready_agent(), self._credentials()
+        if credentials is None:
+            raise NoIdentity("It is being renewed.")
+        if kind == "tampered":
+            return Tampered(credentials, self._clock)
+        if kind == "replayed":
+            return Replayed(credentials, self._clock)
+        if credentials.token is None:
+            raise NoToken
+        if kind == "stolen":
+            return stolen(credentials, self._clock)
+        ended = await agent.short_lived(SHORTEST)
+        await asyncio.sleep(max(0.0, (ended.expires_at or 0) - self._clock.now()))
+        return SignatureOnly(ended, self._clock)
 
     async def start(self) -> None:
         if self._settings.scheme == "jwks_uri":
@@ -146,24 +172,6 @@ class AgentIdentity:
                 self._refused = None
                 log.info("enrolled as %s", self._agent.agent_id)
                 return
-
-
-class SignatureOnly(httpx2.Auth):
-    """Signs a request with the agent's own credentials, once, and answers no challenge."""
-
-    requires_request_body = True
-
-    def __init__(self, credentials: Credentials, clock: Clock) -> None:
-        self._credentials = credentials
-        self._clock = clock
-
-    async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        headers = tuple((name.lower(), value) for name, value in request.headers.multi_items())
-        body = await request.aread()
-        outgoing = Outgoing(method=request.method, url=str(request.url), headers=headers, body=body)
-        signature = sign(outgoing, self._credentials, now=self._clock.now())
-        request.headers = with_wire_headers(request.headers, signature)
-        yield request
 
 
 def published_key(state: Path) -> PrivateKey:

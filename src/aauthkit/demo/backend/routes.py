@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse
 
+from aauthkit.demo.backend.attempts import Attempt, AttemptRequest, Attempts
 from aauthkit.demo.backend.directory import Directory
 from aauthkit.demo.backend.identity import Identity
 from aauthkit.demo.backend.ledger import UNFINISHED, Ledger
@@ -34,6 +35,7 @@ class Parts:
     directory: Directory
     identity: Identity
     traces: Traces
+    attempts: Attempts
 
 
 def _parts(request: Request) -> Parts:
@@ -53,7 +55,8 @@ service = APIRouter(tags=["Service"])
 auth = APIRouter(prefix="/auth", tags=["Authentication"])
 agents = APIRouter(prefix="/agents", tags=["Agents"])
 optimization = APIRouter(prefix="/optimization", tags=["Optimization"])
-ROUTERS = (service, auth, agents, optimization)
+protocol = APIRouter(prefix="/protocol", tags=["Protocol"])
+ROUTERS = (service, auth, agents, optimization, protocol)
 
 
 @service.get("/")
@@ -152,3 +155,9 @@ async def clear(backend: Backend, person: Caller) -> dict[str, str | int]:
 @optimization.get("/test-a2a-connection")
 async def test_a2a_connection(backend: Backend, person: Caller) -> dict[str, Any]:
     return await backend.directory.test_connection()
+
+
+@protocol.post("/attempts")
+async def attempt(backend: Backend, person: Caller, wanted: AttemptRequest) -> Attempt:
+    """Send a request that must be refused, and tell which check refused it."""
+    return await backend.attempts.make(person.id, wanted.kind)

@@ -41,6 +41,11 @@ export class Backend {
     return this.#call(`/optimization/trace/${encodeURIComponent(id)}`);
   }
 
+  // Has a request sent that must be refused; tells which check refused it.
+  attempt(kind) {
+    return this.#call("/protocol/attempts", { method: "POST", body: JSON.stringify({ kind }) });
+  }
+
   all() {
     return this.#call("/optimization/all");
   }

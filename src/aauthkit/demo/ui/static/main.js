@@ -1,5 +1,6 @@
 // Starts the page: settings, sign-in, the form, and the run it follows. The run's id is in the address, so a reload finds it again.
 
+import { Attempts } from "./attempts.js";
 import { Backend, BackendError } from "./backend.js";
 import { find, make, show, write } from "./dom.js";
 import { SignIn, SignInProblem } from "./oidc.js";
@@ -36,6 +37,7 @@ let signIn;
 let backend;
 let protocol;
 let runs;
+let attempts;
 let run = null;
 let cancelling = false;
 // The results shown, for export.
@@ -47,6 +49,7 @@ async function open() {
   backend = new Backend(config.backend, signIn);
   protocol = new ProtocolView(backend, config);
   runs = new History(backend);
+  attempts = new Attempts(backend, config);
   listen();
   await finishSignIn();
   if (signIn.session) return openDesk();
@@ -109,6 +112,7 @@ async function beginSignIn(manner) {
 async function leave() {
   drop();
   runs.close();
+  attempts.close();
   sessionStorage.removeItem(FORM);
   try {
     await signIn.signOut();
