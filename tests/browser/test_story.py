@@ -192,5 +192,7 @@ def test_a_revoked_agent_says_so_and_gets_nothing(visits: Visits, system: System
         assert visitor.failure() == ("Permission revoked", "agent_revoked")
         visitor.look(visitor.desk, "revoked-run")
     finally:
+        # The page follows what comes of the run for a while, and a browser tells of a backend that is away.
+        visitor.desk.close()
         enrol_anew(system, "backend")
     person.complete_with_consent(person.start(prompt="optimize supply chain"))

@@ -328,20 +328,23 @@ async def test_spans_of_gateway_and_check_are_one_trace(tmp_path: Path, issuers:
         async with gateway(tmp_path, issuers, gateway=otlp) as proxy:
             response = await send(proxy, [*agent.signed(agent.auth_token()), ("traceparent", traceparent)])
             async with asyncio.timeout(20):
-                while not exported:
+                while len(spans := spans_of_the_gateway(exported)) < 3:
                     await asyncio.sleep(0.05)
 
     assert response.status_code == 200
-    received = ExportTraceServiceRequest.FromString(exported[0]).resource_spans[0]
-    assert {attribute.key: attribute.value.string_value for attribute in received.resource.attributes}[
-        "service.name"
-    ] == "gateway"
-    spans = [span for scope in received.scope_spans for span in scope.spans]
     tags = {attribute.key: attribute.value.string_value for span in spans for attribute in span.attributes}
     assert {span.trace_id.hex() for span in spans} == {"7" * 32}
     assert tags["aauth.agent"] == agent.identifier
     assert values(proxy.seen[0]["headers"], "traceparent")[0][3:35] == "7" * 32
     assert proxy.decisions[0].call.trace_id == "7" * 32
+
+
+def spans_of_the_gateway(exported: list[bytes]) -> list[Any]:
+    """The request that came in, the check and the request that was passed on, in however many exports."""
+    received = [each for body in exported for each in ExportTraceServiceRequest.FromString(body).resource_spans]
+    for each in received:
+        assert [a.value.string_value for a in each.resource.attributes if a.key == "service.name"] == ["gateway"]
+    return [span for each in received for scope in each.scope_spans for span in scope.spans]
 
 
 def collector(exported: list[bytes]) -> Any:

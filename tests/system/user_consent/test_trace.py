@@ -26,16 +26,17 @@ def run(person: Person) -> str:
     return request_id
 
 
-def whole_trace(person: Person, request_id: str, *, requests_at_the_gateway: int) -> Arrows:
-    """Every part sends what it has within a second; a run that just ended is whole a moment later."""
-    ends = time.monotonic() + PATIENCE_SECONDS
+def whole_trace(person: Person, request_id: str) -> Arrows:
+    """Every part sends what it has within a second; a run that just ended is whole when nothing more comes."""
+    ends, before = time.monotonic() + PATIENCE_SECONDS, -1
     while True:
         answer = person.get(f"/optimization/trace/{request_id}")
         assert answer.status_code == 200, answer.text
         arrows: Arrows = answer.json()["arrows"]
-        if len(sent_to(arrows, "gateway")) >= requests_at_the_gateway or time.monotonic() > ends:
+        if len(arrows) == before or time.monotonic() > ends:
             return arrows
-        time.sleep(0.3)
+        before = len(arrows)
+        time.sleep(2.0)
 
 
 def sent_to(arrows: Arrows, target: str, kind: str = "request") -> Arrows:
@@ -50,8 +51,8 @@ def test_the_sequence_is_what_the_gateway_and_the_authorization_service_logged(
     system: System, person: Person, run: str
 ) -> None:
     at_the_gateway = sorted(lines(requests(system), run), key=lambda line: line["time"])
-    assert len(at_the_gateway) > 20
-    arrows = whole_trace(person, run, requests_at_the_gateway=len(at_the_gateway))
+    assert len(at_the_gateway) > 8  # the run's own, its challenge's, the agents', and what was not known yet
+    arrows = whole_trace(person, run)
     drawn = [(arrow["method"], arrow["path"], arrow["status"]) for arrow in sent_to(arrows, "gateway")]
     assert drawn == [(line["http.method"], line["http.path"], line["http.status"]) for line in at_the_gateway]
 
@@ -64,7 +65,7 @@ def test_the_sequence_is_what_the_gateway_and_the_authorization_service_logged(
 
 
 def test_everybody_who_took_part_is_there_in_the_order_of_the_protocol(person: Person, run: str) -> None:
-    arrows = whole_trace(person, run, requests_at_the_gateway=20)
+    arrows = whole_trace(person, run)
     parties = {arrow["source"] for arrow in arrows} | {arrow["target"] for arrow in arrows}
     assert parties >= {"you", "backend", "gateway", "authz", "person", "supply-chain", "market-analysis", "tools"}
     story = [
@@ -86,7 +87,7 @@ def test_everybody_who_took_part_is_there_in_the_order_of_the_protocol(person: P
 
 
 def test_tokens_are_shown_by_their_claims_alone(person: Person, run: str) -> None:
-    arrows = whole_trace(person, run, requests_at_the_gateway=20)
+    arrows = whole_trace(person, run)
     shown = {token["typ"] for arrow in arrows for token in arrow["tokens"]}
     assert shown >= {"aa-agent+jwt", "aa-resource+jwt", "aa-auth+jwt"}
     text = person.get(f"/optimization/trace/{run}").content
