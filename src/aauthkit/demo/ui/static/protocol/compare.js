@@ -102,7 +102,8 @@ export class Comparison {
     }
     const counts = { same: 0, ended: 0, tokens: 0, mine: 0, other: 0 };
     for (const pair of pairs) counts[differenceOf(pair)] += 1;
-    write("compare-summary", `This run: ${mine.length} steps. The other: ${other.length}. ${counts.same} are the same, ${counts.ended} ended differently, ${counts.tokens} went with other tokens, ${counts.mine} are only in this run, ${counts.other} only in the other.`);
+    const counted = Object.entries(counts).filter(([, many]) => many > 0).map(([what, many]) => `${many} ${COUNTED[what]}`);
+    write("compare-summary", `This run: ${mine.length} steps. The other: ${other.length}. ${counted.join(", ")}.`);
     show("compared", true);
   }
 }
@@ -114,6 +115,9 @@ function differenceOf([mine, other]) {
   if (ending(mine) !== ending(other)) return "ended";
   return carried(mine) === carried(other) ? "same" : "tokens";
 }
+
+/** @type {Record<string, string>} */
+const COUNTED = { same: "are the same", ended: "ended differently", tokens: "went with other tokens", mine: "are only in this run", other: "only in the other" };
 
 // What only one run has is beside a place that says so.
 const DIFFERENCES = { same: "", ended: "≠ ended differently", tokens: "≠ with other tokens", mine: "", other: "" };
