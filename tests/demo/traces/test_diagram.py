@@ -78,6 +78,7 @@ def test_a_request_through_the_gateway_is_a_request_a_check_and_a_forward_in_tim
         (GATEWAY_HOST, "gateway"),
         ("127.0.0.1:8765", "person"),
         ("backend.localhost:8000", "backend"),
+        ("localhost:8080", "idp"),
         ("shop.example", "shop.example"),
         ("shop.example:4444", "shop.example:4444"),
     ],

@@ -335,6 +335,10 @@ SAID = [
         scripted.arrow("gateway", "authz", 0, kind="forwarded", path="/.well-known/jwks.json"),
         "The gateway passes the question for the public keys on to the authorization service.",
     ),
+    (
+        scripted.arrow("person", "idp", 0, host="localhost:8080", method="GET", path="/realms/aauth-test/certs"),
+        "The person server sends the identity provider a request and gets its answer.",
+    ),
     (scripted.arrow("shop", "bank.example", 0), "Shop sends bank.example a request and gets its answer."),
 ]
 

@@ -20,7 +20,7 @@ from aauthkit.demo.traces.spans import Span
 GATEWAY, AUTHZ, PERSON = "gateway", "authz", "you"
 
 # The parties of the demo by their ports (CONTRACT §1), and as the gateway calls what is behind it.
-_PORTS = {"3000": GATEWAY, "8000": "backend", "8081": AUTHZ, "8765": "person"}
+_PORTS = {"3000": GATEWAY, "8000": "backend", "8080": "idp", "8081": AUTHZ, "8765": "person"}
 _CLUSTERS = {
     "authz_http": AUTHZ,
     "upstream_supply-chain-agent": "supply-chain",

@@ -15,6 +15,7 @@ const PARTIES = {
   "market-analysis": ["Market-analysis agent", "the market-analysis agent", "Market"],
   tools: ["Tools", "the tool server", "Tools"],
   person: ["Person server", "the person server", "Person"],
+  idp: ["Identity provider", "the identity provider", "Identity"],
 };
 const ORDER = Object.keys(PARTIES);
 
@@ -30,6 +31,7 @@ const BEHIND = {
   tools: "tools",
   "127.0.0.1:8765": "person",
   "localhost:8765": "person",
+  "localhost:8080": "idp",
 };
 
 /** @param {string} party */
