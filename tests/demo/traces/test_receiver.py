@@ -92,6 +92,15 @@ async def test_a_page_elsewhere_does_not_get_here_by_a_name_of_its_own(receiver:
 
 
 @pytest.mark.attack
+async def test_a_query_is_not_kept_as_it_may_hold_a_code(receiver: httpx2.AsyncClient) -> None:
+    await receiver.put(f"/traces/{TRACE}", headers=KEY)
+    await send(receiver, export(TRACE, **{"http.url": "http://a.example/interaction?code=ABCD"}))
+    shown = await receiver.get(f"/traces/{TRACE}", headers=KEY)
+    assert "http://a.example/interaction" in shown.text
+    assert "ABCD" not in shown.text
+
+
+@pytest.mark.attack
 async def test_traffic_of_strangers_does_not_push_out_a_run(
     receiver: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

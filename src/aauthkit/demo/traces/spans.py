@@ -68,6 +68,9 @@ def _attributes(given: Iterable[KeyValue]) -> dict[str, Any]:
         if len(found) == _MOST_ATTRIBUTES:
             break
         value = _value(each.value)
+        if each.key == "http.url" and isinstance(value, str):
+            # The gateway's own tag has the query too, which may hold a person's code.
+            value = value.partition("?")[0]
         if not isinstance(value, str) or len(value) <= _LONGEST_VALUE:
             found[each.key[:128]] = value
     return found
