@@ -333,7 +333,7 @@ class PersonEndpoints:
         Caller.PERSON,
         {200: _RULES},
         query={"kind": words(*KINDS, RESOURCE)},
-        refuses=(400,),
+        refuses=(400, 404),
     )
     async def remove_consent_scope(self, request: Request) -> Response:
         person_id = (await self._sessions.changing(request)).person.id
