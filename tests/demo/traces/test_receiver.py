@@ -21,7 +21,7 @@ KEY = {"Authorization": "Bearer k"}
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 
 
-def export(trace_id: str, span_id: int = 1, service: str = "backend", **attributes: str) -> bytes:
+def export(trace_id: str, span_id: int = 1, service: str = "backend", *, address: str = "") -> bytes:
     message = ExportTraceServiceRequest()
     resource = message.resource_spans.add()
     resource.resource.attributes.append(KeyValue(key="service.name", value=AnyValue(string_value=service)))
@@ -29,7 +29,7 @@ def export(trace_id: str, span_id: int = 1, service: str = "backend", **attribut
     span.trace_id, span.span_id = bytes.fromhex(trace_id), span_id.to_bytes(8)
     span.name, span.kind = "POST /", SpanProto.SPAN_KIND_CLIENT
     span.start_time_unix_nano, span.end_time_unix_nano = span_id * 1_000, span_id * 1_000 + 500
-    for name, value in {"server.address": "shop.example", **attributes}.items():
+    for name, value in {"server.address": "shop.example", "http.url": address}.items():
         span.attributes.append(KeyValue(key=name, value=AnyValue(string_value=value)))
     return message.SerializeToString()
 
@@ -94,7 +94,7 @@ async def test_a_page_elsewhere_does_not_get_here_by_a_name_of_its_own(receiver:
 @pytest.mark.attack
 async def test_a_query_is_not_kept_as_it_may_hold_a_code(receiver: httpx2.AsyncClient) -> None:
     await receiver.put(f"/traces/{TRACE}", headers=KEY)
-    await send(receiver, export(TRACE, **{"http.url": "http://a.example/interaction?code=ABCD"}))
+    await send(receiver, export(TRACE, address="http://a.example/interaction?code=ABCD"))
     shown = await receiver.get(f"/traces/{TRACE}", headers=KEY)
     assert "http://a.example/interaction" in shown.text
     assert "ABCD" not in shown.text
