@@ -13,7 +13,7 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
-from functools import wraps
+from functools import cache, wraps
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -55,6 +55,7 @@ def instrument(*, claims: bool = False) -> Callable[[], None]:
     return undo
 
 
+@cache
 def _clients() -> list[Any]:
     """The HTTP clients there are; httpx is an extra of ours."""
     return [httpx2] if find_spec("httpx") is None else [httpx2, import_module("httpx")]
@@ -214,32 +215,38 @@ def _content(request: Any) -> bytes:
 def _watched(response: Any, span: Span, tokens: Tokens | None) -> Any:
     """The response's stream, which ends the span when it does."""
     kind: Any = next(each.AsyncByteStream for each in _clients() if isinstance(response, each.Response))
-    stream = response.stream
-    read = tokens is not None and response.headers.get("content-type", "").startswith("application/json")
+    reads = tokens is not None and response.headers.get("content-type", "").startswith("application/json")
+    return _watching(kind)(response.stream, span, tokens, reads)
+
+
+@cache
+def _watching(kind: Any) -> Any:
+    """The class of such streams for one client, which insists on a base class of its own."""
 
     class Watched(kind):  # type: ignore[misc]
-        def __init__(self) -> None:
+        def __init__(self, stream: Any, span: Span, tokens: Tokens | None, reads: bool) -> None:
+            self._stream, self._span, self._tokens, self._reads = stream, span, tokens, reads
             self._body = bytearray()
             # The answer is here; what is left unread of it is nobody's time.
             self._at = time.time_ns()
             self._ended = False
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
-            async for part in stream:
-                if read and len(self._body) <= _MOST_BODY:
+            async for part in self._stream:
+                if self._reads and len(self._body) <= _MOST_BODY:
                     self._body += part
                 yield part
             self._at = time.time_ns()
 
         async def aclose(self) -> None:
-            await stream.aclose()
+            await self._stream.aclose()
             if self._ended:
                 return
             self._ended = True
-            if tokens is not None:
-                tokens.in_body("response", bytes(self._body), _RECEIVED)
-                if (found := tokens.attribute()) is not None:
-                    span.set_attribute("aauth.tokens", found)
-            span.end(end_time=self._at)
+            if self._tokens is not None:
+                self._tokens.in_body("response", bytes(self._body), _RECEIVED)
+                if (found := self._tokens.attribute()) is not None:
+                    self._span.set_attribute("aauth.tokens", found)
+            self._span.end(end_time=self._at)
 
-    return Watched()
+    return Watched
